@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"hash"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// A KeyPart is one of the things a task's result depends on. All of them make up its
+// cache key; what changed between two runs of a task is told by comparing them.
+type KeyPart struct {
+	Name  string // "script", "env.MODE", "input reads", ...
+	Value string
+}
+
+// keyVersion is part of every key: raised when results of older versions of flow must
+// not be taken over.
+const keyVersion = "1"
+
+// KeyParts returns what the result of a task depends on, in a fixed order. The
+// identities of its inputs must be set.
+func KeyParts(spec *TaskSpec, step StepName, key string, index int) []KeyPart {
+	return append(specParts(spec), taskParts(spec, step, key, index)...)
+}
+
+// specParts are the parts that all tasks with that spec share.
+func specParts(s *TaskSpec) []KeyPart {
+	parts := []KeyPart{{"version", keyVersion}}
+	add := func(name, value string) {
+		if value != "" {
+			parts = append(parts, KeyPart{name, value})
+		}
+	}
+	if s.Command != nil {
+		add("command", jsonText(s.Command))
+	}
+	add("script", s.Script)
+	if s.Shell != nil {
+		add("shell", jsonText(s.Shell))
+	}
+	add("image", s.Image)
+	add("job_definition", s.JobDefinition)
+	add("cache_version", s.CacheVersion)
+	for _, m := range []struct {
+		name string
+		of   map[string]string
+	}{{"parameter ", s.Parameters}, {"env ", s.Env}, {"secret ", s.Secrets}} {
+		for _, k := range sortedKeys(m.of) {
+			parts = append(parts, KeyPart{m.name + k, m.of[k]})
+		}
+	}
+	for i := range s.Inputs {
+		in := &s.Inputs[i]
+		if !in.List {
+			add("input "+in.Name, strings.Join(in.IDs, ""))
+			continue
+		}
+		parts = append(parts, KeyPart{"input " + in.Name, jsonText(in.IDs)})
+		// The names are seen by what globs over the directory.
+		names := make([]string, len(in.Paths))
+		for k, p := range in.Paths {
+			names[k] = p[strings.LastIndexByte(p, '/')+1:]
+		}
+		parts = append(parts, KeyPart{"names of input " + in.Name, jsonText(names)})
+	}
+	for _, o := range s.Outputs {
+		value := string(o.Kind) + " " + o.Path
+		if o.Optional {
+			value += " optional"
+		}
+		add("output "+o.Name, value)
+	}
+	return parts
+}
+
+// taskParts are what a task's environment tells it of itself: its key; its index and
+// its step only if the text of what it runs mentions them.
+func taskParts(s *TaskSpec, step StepName, key string, index int) []KeyPart {
+	parts := []KeyPart{{"key", key}}
+	text := func(words ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool {
+			return strings.Contains(s.Script, w) || slices.ContainsFunc(s.Command, func(c string) bool { return strings.Contains(c, w) })
+		})
+	}
+	if text("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY") {
+		parts = append(parts, KeyPart{"index", strconv.Itoa(index)})
+	}
+	if text("FLOW_STEP") {
+		parts = append(parts, KeyPart{"step", string(step)})
+	}
+	return parts
+}
+
+// keyer computes cache keys; the shared part of a spec is hashed once.
+type keyer struct {
+	spec   *TaskSpec
+	shared [32]byte
+	h      hash.Hash
+}
+
+func (k *keyer) key(spec *TaskSpec, step StepName, key string, index int) (out CacheKey) {
+	if spec.NoCache {
+		return CacheKey{}
+	}
+	if k.h == nil {
+		k.h = sha256.New()
+	}
+	if spec != k.spec {
+		k.h.Reset()
+		writeParts(k.h, specParts(spec))
+		k.spec = spec
+		k.h.Sum(k.shared[:0])
+	}
+	k.h.Reset()
+	k.h.Write(k.shared[:])
+	writeParts(k.h, taskParts(spec, step, key, index))
+	k.h.Sum(out[:0])
+	return out
+}
+
+func writeParts(h hash.Hash, parts []KeyPart) {
+	var n [8]byte
+	for _, p := range parts {
+		for _, s := range [2]string{p.Name, p.Value} {
+			binary.BigEndian.PutUint64(n[:], uint64(len(s)))
+			h.Write(n[:])
+			h.Write([]byte(s))
+		}
+	}
+}
+
+// A KeyChange is a part of a key that differs between two tasks. "" is not there.
+type KeyChange struct {
+	Name     string `json:"name"`
+	Old, New string
+}
+
+// DiffKeys returns what differs between the key parts of an earlier task and a later one.
+func DiffKeys(old, now []KeyPart) []KeyChange {
+	before := make(map[string]string, len(old))
+	for _, p := range old {
+		before[p.Name] = p.Value
+	}
+	var out []KeyChange
+	for _, p := range now {
+		if v, ok := before[p.Name]; !ok || v != p.Value {
+			out = append(out, KeyChange{p.Name, v, p.Value})
+		}
+		delete(before, p.Name)
+	}
+	for _, p := range old {
+		if _, gone := before[p.Name]; gone {
+			out = append(out, KeyChange{p.Name, p.Value, ""})
+		}
+	}
+	return out
+}
+
+func jsonText(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("engine: " + err.Error()) // only plain strings are given
+	}
+	return string(b)
+}
+
+func sortedKeys(m map[string]string) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	sort.Strings(keys)
+	return keys
+}

@@ -1,0 +1,135 @@
+package engine
+
+import (
+	"time"
+)
+
+// An Event is a fact about a run. Events are appended to the run's log and never
+// changed. It is one flat struct: one row, one JSON line, one line of a trace; which
+// fields are set depends on Kind. Stored events are read for ever: fields are only
+// added, and names never change.
+type Event struct {
+	Seq  int64     `json:"-"`
+	At   time.Time `json:"-"` // UTC, milliseconds
+	Kind Kind      `json:"-"`
+
+	Step  StepName `json:"step,omitempty"`
+	Job   int      `json:"job,omitempty"` // number of the job in its run, from 1
+	Tasks Ranges   `json:"tasks,omitempty"`
+
+	// RunStarted, RunEnded, StepEnded, TasksEnded, TasksSkipped
+	Status Status `json:"status,omitempty"`
+	Reason string `json:"reason,omitempty"`
+	Cause  string `json:"cause,omitempty"` // the task, step or limit that is the root cause
+
+	// RunStarted
+	Info *RunInfo `json:"info,omitempty"`
+
+	// StepExpanded
+	Expanded *Expanded `json:"expanded,omitempty"`
+
+	// JobPlanned, JobAccepted
+	Plan  *JobPlan `json:"plan,omitempty"`
+	JobID JobID    `json:"job_id,omitempty"`
+
+	// TasksEnded: the same for all Tasks, or in their order
+	Outcome  Outcome   `json:"outcome,omitempty"`
+	ExitCode *int      `json:"exit_code,omitempty"`
+	Attempts []int     `json:"attempts,omitempty"` // tries so far, over all jobs; one element: of every task
+	Infra    int       `json:"infra,omitempty"`    // tries among them that infrastructure spoiled
+	Started  []int64   `json:"started,omitempty"`  // of the last try, ms since the epoch; 0: never ran
+	Stopped  []int64   `json:"stopped,omitempty"`
+	Outputs  []Values  `json:"outputs,omitempty"` // nil: no task has any
+	After    time.Time `json:"after,omitzero"`    // Retrying: not before
+	Rule     string    `json:"rule,omitempty"`    // Retrying: the class of the rule that said so
+
+	NoCache bool `json:"no_cache,omitempty"` // StepReset: known results do not count
+
+	// RunEnded
+	Results []Result `json:"results,omitempty"`
+}
+
+// Kind is what kind of fact an event is. Its name is what is stored.
+type Kind string
+
+const (
+	RunStarted  Kind = "RunStarted"  // Info: the run was created
+	RunResumed  Kind = "RunResumed"  // a driver took the run up again; Reason says which
+	RunReopened Kind = "RunReopened" // an ended run goes on: Tasks of Step, or the whole Step, run again
+
+	StepExpanded Kind = "StepExpanded" // Expanded: the tasks of Step are known
+	StepReset    Kind = "StepReset"    // Step is to be expanded anew, Reason says why
+	StepEnded    Kind = "StepEnded"    // Status, Reason, Cause
+
+	JobPlanned  Kind = "JobPlanned"  // the intent to submit Plan as Job
+	JobAccepted Kind = "JobAccepted" // Job has JobID
+	JobRefused  Kind = "JobRefused"  // Job was surely not accepted: Reason; its tasks are without a job again
+	JobInDoubt  Kind = "JobInDoubt"  // nobody knows whether Job was accepted
+	JobEnded    Kind = "JobEnded"    // Job needs no more looking after: Status, Reason
+	JobLost     Kind = "JobLost"     // Job is unknown to its executor: its unended tasks are without a job again
+
+	TasksRunning Kind = "TasksRunning" // Tasks of Step run, in Job
+	TasksEnded   Kind = "TasksEnded"   // a try of Tasks of Step ended, in Job: Outcome
+	TasksSkipped Kind = "TasksSkipped" // Tasks of Step will not run: Status SKIPPED or CANCELLED, Reason, Cause
+	TasksReset   Kind = "TasksReset"   // Tasks of Step are to run again
+
+	CancelRequested Kind = "CancelRequested" // Reason; Cause is "user", "timeout" or the failed task
+	RunEnded        Kind = "RunEnded"        // Status, Reason, Cause, Results
+)
+
+// Outcome is how a job ended for a task.
+type Outcome string
+
+const (
+	TaskSucceeded Outcome = "succeeded"
+	TaskFailed    Outcome = "failed"    // for good
+	TaskRetrying  Outcome = "retrying"  // failed; the engine tries it again, After
+	TaskUnstarted Outcome = "unstarted" // did not run, since something it depends on failed; is without a job again
+	TaskCancelled Outcome = "cancelled" // was terminated
+)
+
+// RunInfo is what a run is created with.
+type RunInfo struct {
+	Run       RunID             `json:"run"`
+	Workflow  string            `json:"workflow"`
+	Version   string            `json:"version,omitempty"` // of flow
+	WorkDir   string            `json:"work_dir"`
+	Executor  string            `json:"executor"`
+	Variables map[string]string `json:"variables,omitempty"` // JSON of each; sensitive ones are left out
+	Limits    Limits            `json:"limits,omitzero"`
+}
+
+// Limits are what the command line may set over the workflow.
+type Limits struct {
+	MaxParallel int  `json:"max_parallel,omitempty"`
+	NoCache     bool `json:"no_cache,omitempty"` // no task is CACHED
+}
+
+// Expanded is a step with its tasks, in a form that is small however many there are.
+type Expanded struct {
+	Size      int         `json:"size"`
+	Keys      []string    `json:"keys,omitempty"`       // nil: the index as a decimal number
+	Groups    []*TaskSpec `json:"groups"`               // what tasks share that can be one array job
+	Group     []int       `json:"group,omitempty"`      // of each task; nil: all are of group 0
+	Items     []*Item     `json:"items,omitempty"`      // of each task; nil: none has anything of its own
+	Absent    Ranges      `json:"absent,omitempty"`     // tasks without a spec
+	CacheKeys []byte      `json:"cache_keys,omitempty"` // 32 bytes a task, zeros for one that is not cached; nil: none is
+	Cached    Ranges      `json:"cached,omitempty"`     // tasks whose result is known
+	Hits      []Hit       `json:"hits,omitempty"`       // of Cached, in order
+}
+
+// JobPlan is a job that a run wants to submit.
+type JobPlan struct {
+	Name      string       `json:"name"`
+	Group     int          `json:"group"`
+	DependsOn []PlannedDep `json:"depends_on,omitempty"`
+	Attempt   int          `json:"attempt"`            // of the tasks' first try in this job
+	Attempts  int          `json:"attempts,omitempty"` // tries Batch may make by itself
+	Rule      int          `json:"rule,omitempty"`     // 1 + the retry rule that changes what the job asks for
+}
+
+// A PlannedDep is a dependency on another job of the run, by its number; 0 with SEQUENTIAL.
+type PlannedDep struct {
+	Job  int            `json:"job,omitempty"`
+	Type DependencyType `json:"type,omitempty"`
+}
