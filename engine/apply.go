@@ -34,7 +34,8 @@ func (r *Run) apply(e *Event) error {
 		return nil
 	case RunResumed:
 		for _, j := range r.live {
-			if j.state == jobPlanned { // the last driver may have died while it submitted
+			// The last driver may have died while it submitted, for the first time or again.
+			if j.state == jobPlanned || j.state == jobInDoubt {
 				j.state, j.since = jobInDoubt, e.At
 			}
 		}
@@ -86,6 +87,9 @@ func (r *Run) apply(e *Event) error {
 			r.leaveJob(s, i)
 			s.waiting--
 			s.set(i, e.Status)
+			if e.Status == Skipped && e.Reason != ReasonWhen {
+				s.hurt++
+			}
 			s.setDetail(i, TaskDetail{Reason: e.Reason, Cause: e.Cause})
 		}
 	case TasksReset:
@@ -99,7 +103,7 @@ func (r *Run) apply(e *Event) error {
 func (r *Run) applyExpanded(s *stepState, e *Event) error {
 	x := e.Expanded
 	if x == nil || s.exp != nil || (x.Keys != nil && len(x.Keys) != x.Size) || (x.Items != nil && len(x.Items) != x.Size) ||
-		(x.Group != nil && len(x.Group) != x.Size) || (x.CacheKeys != nil && len(x.CacheKeys) != 32*x.Size) || x.Cached.Len() != len(x.Hits) {
+		(x.Group != nil && len(x.Group) != x.Size) || (x.CacheKeys != nil && len(x.CacheKeys) != 32*x.Size) || (len(x.Absent) > 0 && x.Items == nil) || x.Cached.Len() != len(x.Hits) {
 		return fmt.Errorf("step %q: the expansion does not fit together", s.Name)
 	}
 	n := x.Size
@@ -311,6 +315,9 @@ func (r *Run) resetTasks(s *stepState, tasks Ranges) {
 		r.leaveJob(s, i)
 		if s.task[i].Ended() {
 			s.waiting++
+		}
+		if s.task[i] == Skipped && !s.benignTask(i) {
+			s.hurt--
 		}
 		s.set(i, Pending)
 		if used := int(s.tries[i]) - s.infra[i]; used > 0 {

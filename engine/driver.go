@@ -35,6 +35,7 @@ type Driver struct {
 	seen       map[int]seen      // by job number
 	terminated map[int]time.Time // when a job was last asked to end
 	asked      time.Time         // when Requests was last called
+	wishes     []Request         // not recorded yet
 	recorded   time.Time         // when events were last made durable
 	expander   *expander
 }
@@ -302,28 +303,34 @@ func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
 }
 
 // wait waits until there may be news, gathering what happens within a short window so
-// that many endings share one transaction. Nothing is waited for when nothing runs.
+// that many endings share one transaction. Nothing is gathered when nothing runs.
 func (d *Driver) wait(ctx context.Context, wake time.Time) error {
-	now := d.Clock.Now()
-	longest := time.Minute
-	if d.Requests != nil {
-		longest = requestsEvery
-	}
 	notifier, _ := d.Executor.(Notifier)
 	var changed <-chan struct{}
+	left := time.Minute
 	if notifier != nil {
 		changed = notifier.Changed()
-	} else {
-		poll := d.Poll
-		if poll == 0 {
-			poll = 5 * time.Second
+	} else if left = d.Poll; left == 0 {
+		left = 5 * time.Second
+	}
+	now := d.Clock.Now()
+	until := now.Add(left)
+	if !wake.IsZero() && wake.Before(until) {
+		until = wake
+	}
+	for now.Before(until) && ctx.Err() == nil && len(d.wishes) == 0 {
+		left = until.Sub(now)
+		if d.Requests != nil {
+			left = min(left, requestsEvery)
 		}
-		longest = min(longest, poll)
+		if d.Clock.Wait(ctx, left, changed) {
+			break
+		}
+		now = d.Clock.Now()
+		if err := d.ask(ctx); err != nil {
+			return err
+		}
 	}
-	if !wake.IsZero() {
-		longest = min(longest, max(wake.Sub(now), 0))
-	}
-	d.Clock.Wait(ctx, longest, changed)
 	if notifier != nil && ctx.Err() == nil && !notifier.Idle() {
 		if left := window - d.Clock.Now().Sub(d.recorded); left > 0 {
 			d.Clock.Wait(ctx, left, nil)

@@ -53,28 +53,36 @@ func (d *Driver) observe(ctx context.Context) error {
 	return d.commit(ctx, events)
 }
 
+// requests records what other processes want.
 func (d *Driver) requests(ctx context.Context, events *[]Event) error {
-	if d.Requests == nil || d.Clock.Now().Sub(d.asked) < requestsEvery {
-		return nil
+	if err := d.ask(ctx); err != nil {
+		return err
 	}
-	d.asked = d.Clock.Now()
-	wishes, err := d.Requests(ctx)
-	if err != nil {
-		return fmt.Errorf("reading requests: %w", err)
-	}
-	for _, w := range wishes {
+	for _, w := range d.wishes {
 		if w.Kind == "cancel" && d.run.cancel == nil {
 			if err := d.apply(events, Event{Kind: CancelRequested, Reason: w.Reason, Cause: CauseUser}); err != nil {
 				return err
 			}
 		}
 	}
+	d.wishes = nil
 	return nil
 }
 
-// lostAfter is how long a job may be unknown to its executor, which may show it late,
-// before it counts as lost.
-const lostAfter = time.Minute
+// ask looks for wishes of other processes, if it has not done so just now.
+func (d *Driver) ask(ctx context.Context) error {
+	now := d.Clock.Now()
+	if d.Requests == nil || now.Sub(d.asked) < requestsEvery {
+		return nil
+	}
+	d.asked = now
+	wishes, err := d.Requests(ctx)
+	if err != nil {
+		return fmt.Errorf("reading requests: %w", err)
+	}
+	d.wishes = append(d.wishes, wishes...)
+	return nil
+}
 
 func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *[]Event) error {
 	was := d.seen[j.n]
@@ -84,7 +92,7 @@ func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *
 			was.missing = now
 			d.seen[j.n] = was
 		}
-		if d.Quiet > 0 && now.Sub(was.missing) < lostAfter {
+		if now.Sub(was.missing) < d.Quiet { // an executor may show a job late
 			return nil
 		}
 		return d.apply(events, Event{Kind: JobLost, Job: j.n, Reason: "unknown to the executor"})
@@ -133,7 +141,7 @@ func (d *Driver) observeArray(ctx context.Context, j *jobState, job *Job, events
 		if job.Summary[status] == was[status] && !job.Status.Ended() {
 			continue
 		}
-		var failed []JobID
+		var ask []JobID // those whose attempts only Describe has
 		for child, err := range d.Executor.Children(ctx, j.id, status) {
 			if err != nil {
 				return d.noNews(ctx, err)
@@ -143,15 +151,15 @@ func (d *Driver) observeArray(ctx context.Context, j *jobState, job *Job, events
 			if !ok || !s.inJob[i] || int(s.job[i]) != j.n {
 				continue
 			}
-			if status == JobFailed && child.Attempts == nil {
-				failed = append(failed, child.ID)
+			if (status == JobFailed || j.plan.Attempts > 1) && child.Attempts == nil {
+				ask = append(ask, child.ID)
 				continue
 			}
 			if err := g.add(ctx, i, &child); err != nil {
 				return err
 			}
 		}
-		for part := range slices.Chunk(failed, 100) {
+		for part := range slices.Chunk(ask, 100) {
 			children, err := d.Executor.Describe(ctx, part)
 			if err != nil {
 				return d.noNews(ctx, err)

@@ -102,8 +102,8 @@ func (d *Driver) plan(now time.Time) *Plan {
 // frozen is a clock that stands still.
 type frozen time.Time
 
-func (f frozen) Now() time.Time                                     { return time.Time(f) }
-func (frozen) Wait(context.Context, time.Duration, <-chan struct{}) {}
+func (f frozen) Now() time.Time                                          { return time.Time(f) }
+func (frozen) Wait(context.Context, time.Duration, <-chan struct{}) bool { return false }
 
 // planLog is a log with one event, which forgets what is appended.
 type planLog struct{ start Event }

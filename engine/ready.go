@@ -143,6 +143,8 @@ func (d *decision) step(s *stepState) {
 	switch {
 	case s.exp == nil:
 		d.unexpanded(s)
+	case s.exp.Size == 0:
+		d.emptyStep(s)
 	case s.counts[Pending]+s.counts[Running] == 0:
 		d.endStep(s)
 	case d.cancel != nil:
@@ -152,6 +154,21 @@ func (d *decision) step(s *stepState) {
 	case s.waiting > 0:
 		d.waitingStep(s)
 	}
+}
+
+// emptyStep decides on a step without tasks: it is still a barrier, and ends only when
+// all it depends on has.
+func (d *decision) emptyStep(s *stepState) {
+	for _, dep := range s.deps {
+		switch {
+		case !dep.status.Ended():
+			return
+		case !dep.status.OK() && !dep.benign():
+			d.event(Event{Kind: StepEnded, Step: s.Name, Status: skipOf(dep.status), Reason: "needs " + string(dep.Name), Cause: dep.rootCause()})
+			return
+		}
+	}
+	d.event(Event{Kind: StepEnded, Step: s.Name, Status: Succeeded})
 }
 
 // waitingTasks returns the tasks without a job that have not ended.

@@ -63,7 +63,7 @@ func (r *Run) redoFailed() []Event {
 		switch {
 		case s.exp == nil && !s.status.Ended():
 			continue
-		case s.exp == nil, s.hasAbsent() && !s.status.OK():
+		case s.exp == nil, (s.hasAbsent() || s.exp.Size == 0) && s.status.Ended() && !s.status.OK():
 			anew[s.at] = true
 		case !anew[s.at]:
 			for i, t := range s.task {

@@ -56,6 +56,7 @@ type stepState struct {
 	waiting int         // tasks PENDING without a live job
 	live    []*jobState // its jobs that are not over, ascending
 	inJob   []bool      // the task is in a live job
+	hurt    int         // tasks skipped since something they need failed
 	infra   map[int]int
 	spent   map[int]int       // user tries that no longer count, since somebody resumed
 	after   map[int]time.Time // not to be tried before

@@ -47,9 +47,9 @@ func (d *decision) hold(s *stepState, dep *depState) Hold {
 		return h
 	}
 	switch {
-	case dep.waiting > 0:
+	case dep.waiting > 0, len(dep.live) == 0:
 		return Hold{string(dep.Name) + " is not submitted yet", dep.Name}
-	case dep.counts[Failed]+dep.counts[Cancelled] > 0:
+	case dep.counts[Failed]+dep.counts[Cancelled]+dep.hurt > 0:
 		return Hold{"tasks of " + string(dep.Name) + " failed", dep.Name}
 	}
 	return Hold{}
@@ -199,6 +199,14 @@ func (w *wave) gather() {
 // needs of another task is.
 func (w *wave) skipped(i int) bool {
 	s := w.s
+	absent := ""
+	if s.exp.Absent.Contains(i) {
+		absent = s.item(i).Absent
+	}
+	if absent == ReasonWhen {
+		w.skip(i, Skipped, ReasonWhen, "")
+		return true
+	}
 	for _, dep := range w.elements {
 		if i >= len(dep.task) {
 			continue
@@ -207,14 +215,15 @@ func (w *wave) skipped(i int) bool {
 		case t == Failed || t == Cancelled || (t == Skipped && !dep.benignTask(i)):
 			w.skip(i, skipOf(t), "needs "+dep.taskName(i), dep.taskCause(i))
 			return true
+		case t == Skipped:
+			if bad, _ := dep.ground(i); bad != nil {
+				w.skip(i, skipOf(bad.status), "needs "+string(bad.Name), bad.rootCause())
+				return true
+			}
 		}
 	}
-	if s.exp.Absent.Contains(i) {
-		cause := ""
-		if it := s.item(i); it != nil && it.Absent != ReasonWhen {
-			cause = it.Absent
-		}
-		w.skip(i, Skipped, ReasonWhen, cause)
+	if absent != "" { // what it lacks was skipped by its own `when`
+		w.skip(i, Skipped, ReasonWhen, absent)
 		return true
 	}
 	if s.Sequential && i > 0 {
@@ -230,6 +239,31 @@ func (w *wave) skipped(i int) bool {
 		}
 	}
 	return false
+}
+
+// ground looks at what task i of s, which was skipped as its `when` says, would have
+// waited for: a task skipped is still a barrier. It returns what of it did not succeed,
+// or that it has not all ended.
+func (s *stepState) ground(i int) (bad *stepState, open bool) {
+	for _, dep := range s.deps {
+		b, o := dep.stepState, false
+		switch {
+		case dep.Kind == Element && i < len(dep.task):
+			if dep.task[i] != Skipped {
+				continue
+			}
+			b, o = dep.ground(i)
+		case !dep.status.Ended():
+			b, o = nil, true
+		case dep.status.OK() || dep.benign():
+			b = nil
+		}
+		if b != nil {
+			return b, false
+		}
+		open = open || o
+	}
+	return nil, open
 }
 
 func (s *stepState) benignTask(i int) bool {
@@ -260,6 +294,11 @@ func (w *wave) upstream(i int) (jobs []*jobState, ok bool) {
 			continue
 		}
 		hold := w.d.undecidable(w.s, dep) != (Hold{})
+		if dep.task[i] == Skipped {
+			if _, open := dep.ground(i); open {
+				return nil, false
+			}
+		}
 		if dep.task[i].Ended() {
 			// Its job may still run other children; then the whole part depends on it.
 			if j := dep.job[i]; !hold && j > 0 && w.d.jobs[j-1].state != jobOver {

@@ -1,0 +1,324 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flow/engine"
+)
+
+var (
+	simSeeds = flag.Int("sim.seeds", 400, "how many random worlds to simulate")
+	simAt    = flag.Int("sim.at", -1, "with -sim.seed: let the driver die at this boundary only")
+	simSeed  = flag.Uint64("sim.seed", 0, "simulate this one world only, and tell what happens in it")
+)
+
+const simRun = engine.RunID("01jd0000000000000000000000")
+
+// simulate runs the world of a seed to its end, dying crashes times at random places,
+// or once after the given number of boundaries. It returns what went wrong.
+func simulate(w *world, crashes int, at int) (run *engine.Run, problems []string) {
+	info := &engine.RunInfo{Run: simRun, Workflow: "sim", WorkDir: "/w", Executor: "sim"}
+	w.log = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}
+	w.crashAt = at
+	for life := 0; ; life++ {
+		if life < crashes && at < 0 {
+			w.crashAt = w.rng.IntN(40)
+		}
+		r, err := w.live()
+		var died crash
+		if errors.As(err, &died) {
+			fmt.Fprintln(w.trace, "died at", died.at)
+			w.dies()
+			continue
+		}
+		if err != nil {
+			w.problem("the driver gave up: %v", err)
+		}
+		return r, w.problems
+	}
+}
+
+func (c crash) Error() string { return "died at " + c.at }
+
+// live is one life of a driver: until the run has ended, or the driver dies.
+func (w *world) live() (run *engine.Run, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			c, ok := r.(crash)
+			if !ok {
+				panic(r)
+			}
+			err = c
+		}
+	}()
+	d := w.driver()
+	run, err = d.Drive(context.Background(), simRun)
+	return run, err
+}
+
+func (w *world) driver() *engine.Driver {
+	start := w.now
+	return &engine.Driver{
+		Workflow: w.wf, Template: w, Executor: batch{w}, Log: w, Files: w, Clock: w,
+		Quiet: 2 * time.Minute, Poll: 10 * time.Second,
+		Requests: func(context.Context) ([]engine.Request, error) {
+			if w.now.Sub(start) > 100*24*time.Hour {
+				return nil, errors.New("the run does not end")
+			}
+			if w.seed%11 == 0 && w.now.Sub(w.log[0].At) > 30*time.Minute {
+				w.cancelled = true
+				return []engine.Request{{Kind: "cancel", Reason: "enough"}}, nil
+			}
+			return nil, nil
+		},
+	}
+}
+
+// expect says how each task and step ends if everything is right, by the plain rules.
+func (w *world) expect() map[string]engine.Status {
+	want := map[string]engine.Status{}
+	for _, s := range w.steps {
+		failed, hurt, ran, off := 0, 0, 0, 0
+		for i := range s.size {
+			id := taskID(s.Name, i)
+			want[id] = w.expectTask(s, i, want)
+			switch want[id] {
+			case engine.Failed:
+				failed++
+			case engine.Skipped:
+				if s.when > 0 && i%s.when == 0 {
+					off++
+				} else if !w.excused(s, want) {
+					hurt++
+				}
+			default:
+				ran++
+			}
+		}
+		switch {
+		case !w.wholeOK(s, want):
+			want[string(s.Name)] = engine.Skipped
+		case failed > 0 && !s.Tolerate.Allows(failed, s.size):
+			want[string(s.Name)] = engine.Failed
+		case hurt > 0, off > 0 && off == s.size:
+			want[string(s.Name)] = engine.Skipped
+		default:
+			want[string(s.Name)] = engine.Succeeded
+		}
+	}
+	return want
+}
+
+// wholeOK reports whether all that the whole of s needs has succeeded.
+func (w *world) wholeOK(s *simStep, want map[string]engine.Status) bool {
+	for _, d := range s.Deps {
+		if (d.Kind == engine.Whole || s.size == 0) && want[string(d.Step)] != engine.Succeeded && !w.off(d.Step, want) {
+			return false
+		}
+	}
+	return true
+}
+
+// off reports whether a step was skipped as its `when` says.
+func (w *world) off(name engine.StepName, want map[string]engine.Status) bool {
+	s := w.step(name)
+	return want[string(name)] == engine.Skipped && s.when > 0 && s.size == 1
+}
+
+func (w *world) excused(s *simStep, want map[string]engine.Status) bool {
+	for _, d := range s.Deps {
+		if d.Kind == engine.Element && want[string(d.Step)] == engine.Succeeded {
+			return true
+		}
+	}
+	return false
+}
+
+func (w *world) expectTask(s *simStep, i int, want map[string]engine.Status) engine.Status {
+	if !w.wholeOK(s, want) {
+		return engine.Skipped
+	}
+	for _, d := range s.Deps {
+		if d.Kind == engine.Element {
+			up := w.step(d.Step)
+			if want[taskID(d.Step, i)] != engine.Succeeded && !(up.when > 0 && i%up.when == 0 && w.wholeOK(up, want)) {
+				return engine.Skipped
+			}
+		}
+	}
+	if s.when > 0 && i%s.when == 0 {
+		return engine.Skipped
+	}
+	if s.Sequential && i > 0 && want[taskID(s.Name, i-1)] != engine.Succeeded {
+		return engine.Skipped
+	}
+	for n := 1; n <= s.attempts; n++ {
+		if w.succeeds(taskID(s.Name, i), n) {
+			return engine.Succeeded
+		}
+	}
+	return engine.Failed
+}
+
+// check compares the end of a run with what is expected.
+func (w *world) check(run *engine.Run) {
+	if n := w.m.Active(); n > 0 && !w.local {
+		w.problem("the run has ended, and %d tasks run", n)
+	}
+	again, err := engine.NewRun(w.wf)
+	if err != nil {
+		w.problem("%v", err)
+		return
+	}
+	for _, e := range w.log {
+		if err := again.Apply(e); err != nil {
+			w.problem("replay: %v", err)
+			return
+		}
+	}
+	if diff := cmp.Diff(outline(run), outline(again)); diff != "" {
+		w.problem("replaying the log gives another run (-live +replayed):\n%s", diff)
+	}
+	if w.cancelled || w.wf.OnFailure == engine.CancelOnErr {
+		return
+	}
+	want, got := w.expect(), map[string]engine.Status{}
+	for _, s := range run.Steps() {
+		got[string(s.Step.Name)] = s.Status
+		for i := range w.step(s.Step.Name).size {
+			got[taskID(s.Step.Name, i)] = s.Status
+			if s.Size > 0 {
+				got[taskID(s.Step.Name, i)] = run.Task(s.Step.Name, i).Status
+			}
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		w.problem("it ended otherwise (-want +got):\n%s", diff)
+	}
+}
+
+// report fails the test with all that can be known of a seed.
+func report(t *testing.T, w *world, problems []string, how string) {
+	t.Helper()
+	for _, p := range problems[:min(len(problems), 5)] {
+		t.Errorf("seed %d, %s: %s", w.seed, how, p)
+	}
+	if len(problems) > 0 {
+		t.Fatalf("to see it again: go test ./engine -run TestSimulation -sim.seed=%d", w.seed)
+	}
+}
+
+// TestSimulation drives random workflows through random worlds, in which the driver
+// dies, answers are lost, listings lag and hosts vanish. After every effect the
+// invariants of the submit protocol hold; in the end, every task has ended as it must.
+func TestSimulation(t *testing.T) {
+	from, to := uint64(1), uint64(*simSeeds)
+	if *simSeed > 0 {
+		from, to = *simSeed, *simSeed
+	}
+	for seed := from; seed <= to; seed++ {
+		var sums [2]uint64
+		for k := range sums {
+			w := newWorld(seed)
+			if *simSeed > 0 && k == 0 {
+				w.trace = logWriter{t}
+				for _, s := range w.steps {
+					t.Logf("%+v deps %+v", *s, s.Deps)
+				}
+			}
+			crashes := int(seed % 7)
+			if *simAt >= 0 {
+				crashes = 1
+			}
+			run, problems := simulate(w, crashes, *simAt)
+			if len(problems) == 0 {
+				w.check(run)
+			}
+			report(t, w, w.problems, "random crashes")
+			sums[k] = w.hash.Sum64()
+		}
+		if sums[0] != sums[1] && *simSeed == 0 {
+			t.Fatalf("seed %d: two runs of the same world differ", seed)
+		}
+	}
+}
+
+// TestSimulationEveryBoundary lets the driver die at every single place between two
+// effects, once each.
+func TestSimulationEveryBoundary(t *testing.T) {
+	worlds := uint64(max(*simSeeds/10, 1))
+	for seed := uint64(1); seed <= worlds; seed++ {
+		whole := newWorld(seed)
+		if _, problems := simulate(whole, 0, -1); len(problems) > 0 {
+			report(t, whole, problems, "no crash")
+		}
+		for k := range whole.passed {
+			w := newWorld(seed)
+			run, problems := simulate(w, 1, k)
+			if len(problems) == 0 {
+				w.check(run)
+			}
+			report(t, w, w.problems, fmt.Sprintf("crash at boundary %d", k))
+		}
+	}
+}
+
+// TestSimulationRedo lets failed runs go on with what failed, once the cause is mended:
+// they succeed, and nothing that had succeeded runs again.
+func TestSimulationRedo(t *testing.T) {
+	redone := 0
+	from, to := uint64(1), uint64(*simSeeds)
+	if *simSeed > 0 {
+		from, to = *simSeed, *simSeed
+	}
+	for seed := from; seed <= to; seed++ {
+		w := newWorld(seed)
+		if *simSeed > 0 {
+			w.trace = logWriter{t}
+		}
+		run, problems := simulate(w, 0, -1)
+		report(t, w, problems, "before the redo")
+		if run.Status() != engine.Failed {
+			continue
+		}
+		redone++
+		w.repaired = true
+		d := w.driver()
+		d.Requests = nil
+		if _, err := d.Load(context.Background(), simRun); err != nil {
+			t.Fatal(err)
+		}
+		events, err := run.Redo(engine.Redo{Failed: true})
+		if err != nil || len(events) == 0 {
+			t.Fatalf("seed %d: Redo: %d events, %v", seed, len(events), err)
+		}
+		if err := d.Record(context.Background(), events...); err != nil {
+			t.Fatal(err)
+		}
+		run, err = w.driver().Drive(context.Background(), simRun)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if run.Status() != engine.Succeeded && !w.cancelled {
+			w.problem("%s: %s", run, run.Reason())
+		}
+		report(t, w, w.problems, "after the redo")
+	}
+	if redone == 0 && *simSeed == 0 {
+		t.Error("no run failed: nothing was tested")
+	}
+}
+
+type logWriter struct{ t *testing.T }
+
+func (l logWriter) Write(b []byte) (int, error) {
+	l.t.Logf("%s", b)
+	return len(b), nil
+}
