@@ -40,7 +40,7 @@ func (x *expander) expand(ctx context.Context, name StepName) (Event, error) {
 	}
 	out := compact(specs, raw)
 	out.CacheKeys = x.keys(s, specs, raw.Keys)
-	if err := x.lookup(ctx, s, specs, raw.Keys, out); err != nil {
+	if err := x.lookup(ctx, s, specs, out); err != nil {
 		return Event{}, err
 	}
 	return Event{Kind: StepExpanded, Step: name, Expanded: out}, nil
@@ -248,7 +248,7 @@ func keyOf(s *Step, keys []string, i int) string {
 }
 
 // lookup finds the tasks whose result is known, and still there.
-func (x *expander) lookup(ctx context.Context, s *stepState, specs []*TaskSpec, keys []string, out *Expanded) error {
+func (x *expander) lookup(ctx context.Context, s *stepState, specs []*TaskSpec, out *Expanded) error {
 	if x.cache == nil || out.CacheKeys == nil || s.noCache || x.run.info.Limits.NoCache {
 		return nil
 	}
