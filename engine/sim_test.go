@@ -25,7 +25,7 @@ const simRun = engine.RunID("01jd0000000000000000000000")
 // or once after the given number of boundaries. It returns what went wrong.
 func simulate(w *world, crashes int, at int) (run *engine.Run, problems []string) {
 	info := &engine.RunInfo{Run: simRun, Workflow: "sim", WorkDir: "/w", Executor: "sim"}
-	w.log = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}
+	w.log, w.synced = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}, 1
 	w.crashAt = at
 	for life := 0; ; life++ {
 		if life < crashes && at < 0 {
@@ -65,9 +65,13 @@ func (w *world) live() (run *engine.Run, err error) {
 
 func (w *world) driver() *engine.Driver {
 	start := w.now
+	quiet := 2 * time.Minute
+	if w.bug == "jobs in doubt are submitted again at once" {
+		quiet = 0
+	}
 	return &engine.Driver{
 		Workflow: w.wf, Template: w, Executor: batch{w}, Log: w, Files: w, Clock: w,
-		Quiet: 2 * time.Minute, Poll: 10 * time.Second,
+		Quiet: quiet, Poll: 10 * time.Second,
 		Requests: func(context.Context) ([]engine.Request, error) {
 			if w.now.Sub(start) > 100*24*time.Hour {
 				return nil, errors.New("the run does not end")
@@ -313,6 +317,30 @@ func TestSimulationRedo(t *testing.T) {
 	}
 	if redone == 0 && *simSeed == 0 {
 		t.Error("no run failed: nothing was tested")
+	}
+}
+
+// TestSimulationFindsPlantedBugs shows that the simulation has teeth: each of these
+// mistakes in what surrounds the core breaks an invariant in one of a few worlds.
+func TestSimulationFindsPlantedBugs(t *testing.T) {
+	for _, bug := range []string{
+		"jobs in doubt are submitted again at once", "intents are not durable", "the client retries by itself", "jobs are not looked for",
+		"acknowledges what it has not kept", "manifests are not found", "dependencies are dropped", "one try too many",
+	} {
+		t.Run(bug, func(t *testing.T) {
+			for seed := uint64(1); seed <= 300; seed++ {
+				w := newWorld(seed)
+				w.bug = bug
+				run, problems := simulate(w, int(seed%7), -1)
+				if len(problems) == 0 {
+					w.check(run)
+				}
+				if len(w.problems) > 0 {
+					return
+				}
+			}
+			t.Error("300 worlds went by, and nobody noticed")
+		})
 	}
 }
 

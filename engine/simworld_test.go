@@ -56,7 +56,10 @@ type world struct {
 	manifests map[string]*engine.Manifest
 
 	log       []engine.Event
+	synced    int  // events that survive a crash
 	cancelled bool // somebody asked
+
+	bug string // planted, to see whether it is found
 
 	crashAt  int // boundaries left until the crash; negative: none
 	passed   int // boundaries passed
@@ -236,7 +239,7 @@ func (w *world) Results(engine.Scope) ([]engine.Result, error) { return nil, nil
 // Identify, Manifest and Publish make the world an engine.Files.
 func (w *world) Identify(_ context.Context, path string) (string, error) { return path, nil }
 func (w *world) Manifest(_ context.Context, dir string) (*engine.Manifest, error) {
-	if m := w.manifests[dir]; m != nil {
+	if m := w.manifests[dir]; m != nil && w.bug != "manifests are not found" {
 		return m, nil
 	}
 	return nil, engine.ErrNotFound
@@ -259,10 +262,17 @@ func (w *world) Append(_ context.Context, _ engine.RunID, after int64, events ..
 		if err := json.Unmarshal(b, &back); err != nil {
 			return err
 		}
+		if w.bug == "acknowledges what it has not kept" && e.Kind == engine.JobAccepted {
+			back.JobID += "x"
+		}
 		w.log = append(w.log, back)
 		if e.Kind == engine.StepReset {
 			w.again[string(e.Step)] = true
 		}
+	}
+	w.synced = int(after)
+	if w.bug != "intents are not durable" {
+		w.synced = len(w.log)
 	}
 	w.boundary("appended")
 	return nil
@@ -389,6 +399,7 @@ func (w *world) finish(t *simTry) {
 
 // dies is what a crash of the driver does to the world, before it comes up again.
 func (w *world) dies() {
+	w.log = w.log[:max(w.synced, 1)]
 	if w.local {
 		for _, t := range w.tries {
 			w.begun[fmt.Sprintf("%s lost", t.task)]++
@@ -414,10 +425,17 @@ func (b batch) Submit(_ context.Context, spec *engine.JobSpec) (engine.JobID, er
 	}
 	b.ids++
 	id := engine.JobID("j" + strconv.Itoa(b.ids))
-	err := b.m.Submit(b.now, id, &model.Request{
+	req := &model.Request{
 		Name: spec.Name, Queue: "q", ArraySize: spec.ArraySize, DependsOn: spec.DependsOn,
 		Attempts: spec.Attempts, Evaluate: spec.Evaluate, Resources: spec.Resources, Payload: spec,
-	})
+	}
+	switch b.bug {
+	case "dependencies are dropped":
+		req.DependsOn = nil
+	case "one try too many":
+		req.Attempts++
+	}
+	err := b.m.Submit(b.now, id, req)
 	if err != nil {
 		b.problem("%s is refused: %v", spec.Name, err)
 		return "", err
@@ -428,6 +446,11 @@ func (b batch) Submit(_ context.Context, spec *engine.JobSpec) (engine.JobID, er
 	b.pump()
 	b.boundary("submitted")
 	if b.faulty(b.lose / 2) {
+		if b.bug == "the client retries by itself" {
+			b.ids++
+			id += "again"
+			return id, b.m.Submit(b.now, id, req)
+		}
 		return "", errLost
 	}
 	return id, nil
@@ -440,6 +463,9 @@ func (b batch) seen(id engine.JobID) bool {
 
 func (b batch) Find(_ context.Context, _, name string) (out []engine.Job, err error) {
 	b.boundary("find")
+	if b.bug == "jobs are not looked for" {
+		return nil, nil
+	}
 	for v := range b.m.Named(name) {
 		if b.seen(v.ID) {
 			out = append(out, v.Job)
