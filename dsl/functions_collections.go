@@ -1,0 +1,306 @@
+package dsl
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/big"
+
+	"github.com/apparentlymart/go-textseg/v15/textseg"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
+)
+
+// refineNotNull says that a result is never null, even if it is not known yet.
+func refineNotNull(b *cty.RefinementBuilder) *cty.RefinementBuilder { return b.NotNull() }
+
+// lengthFunc is the number of elements, or of a string's characters.
+var lengthFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{
+		Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowDynamicType: true, AllowMarked: true,
+	}},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		switch ty := args[0].Type(); {
+		case ty == cty.String, ty == cty.DynamicPseudoType, ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():
+			return cty.Number, nil
+		default:
+			return cty.Number, function.NewArgErrorf(0, "a %s has no length; a list, a map or a string has", ty.FriendlyName())
+		}
+	},
+	RefineResult: refineNotNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		v, marks := args[0].Unmark()
+		switch ty := v.Type(); {
+		case ty == cty.DynamicPseudoType:
+			return cty.UnknownVal(cty.Number).WithMarks(marks), nil
+		case ty.IsObjectType():
+			return cty.NumberIntVal(int64(len(ty.AttributeTypes()))).WithMarks(marks), nil
+		case ty != cty.String:
+			return v.Length().WithMarks(marks), nil
+		case !v.IsKnown():
+			return cty.UnknownVal(cty.Number).WithMarks(marks), nil
+		}
+		n, err := textseg.TokenCount([]byte(v.AsString()), textseg.ScanGraphemeClusters)
+		return cty.NumberIntVal(int64(n)).WithMarks(marks), err
+	},
+})
+
+// rangeFunc is range(limit), range(start, limit) and range(start, limit, step), for
+// lists as long as a step may have tasks; cty's own ends at 1,024.
+func (b *budget) rangeFunc() function.Function {
+	return function.New(&function.Spec{
+		VarParam:     &function.Parameter{Name: "numbers", Type: cty.Number},
+		Type:         function.StaticReturnType(cty.List(cty.Number)),
+		RefineResult: refineNotNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			start, step := new(big.Float), big.NewFloat(1)
+			var limit *big.Float
+			switch len(args) {
+			case 1:
+				limit = args[0].AsBigFloat()
+			case 2, 3:
+				start, limit = args[0].AsBigFloat(), args[1].AsBigFloat()
+				if len(args) == 3 {
+					step = args[2].AsBigFloat()
+				}
+			default:
+				return cty.NilVal, errors.New("range takes one to three numbers: the limit, or start and limit, or start, limit and step")
+			}
+			if len(args) < 3 && limit.Cmp(start) < 0 {
+				step = big.NewFloat(-1)
+			}
+			return b.numbers(start, limit, step)
+		},
+	})
+}
+
+func (b *budget) numbers(start, limit, step *big.Float) (cty.Value, error) {
+	if start.IsInf() || limit.IsInf() || step.IsInf() {
+		return cty.NilVal, errors.New("a range must be finite")
+	}
+	span := new(big.Float).Sub(limit, start)
+	if span.Sign() == 0 {
+		return cty.ListValEmpty(cty.Number), nil
+	}
+	if step.Sign() != span.Sign() {
+		return cty.NilVal, fmt.Errorf("with a step of %s a range from %s never reaches %s", step.Text('f', -1), start.Text('f', -1), limit.Text('f', -1))
+	}
+	size, _ := new(big.Float).Quo(span, step).Float64()
+	if size > float64(b.tasks) {
+		return cty.NilVal, fmt.Errorf("a range may have at most %d elements, which is also the most tasks of a step; this one would have %.0f", b.tasks, math.Ceil(size))
+	}
+	if err := b.charge(2*int64(size)+1, 0); err != nil {
+		return cty.NilVal, err
+	}
+	vals := make([]cty.Value, 0, int(size)+1)
+	for at := new(big.Float).SetPrec(512).Set(start); at.Cmp(limit)*step.Sign() < 0; {
+		vals = append(vals, cty.NumberVal(at))
+		at = new(big.Float).SetPrec(512).Add(at, step)
+	}
+	return cty.ListVal(vals), nil
+}
+
+// toList, toSet and toMap take the short way where all elements have one type: cty
+// looks for a common type first, in a time that grows with their square.
+var (
+	toList = fastConversion(cty.List, func(v cty.Value) (cty.Value, bool) {
+		vals, ok := sameType(v)
+		if !ok {
+			return cty.NilVal, false
+		}
+		return cty.ListVal(vals), true
+	})
+	toSet = fastConversion(cty.Set, func(v cty.Value) (cty.Value, bool) {
+		vals, ok := sameType(v)
+		if !ok || !v.IsWhollyKnown() {
+			return cty.NilVal, false
+		}
+		return cty.SetVal(vals), true
+	})
+	toMap = fastConversion(cty.Map, func(v cty.Value) (cty.Value, bool) {
+		if !v.Type().IsObjectType() {
+			return cty.NilVal, false
+		}
+		if _, ok := sameType(v); !ok {
+			return cty.NilVal, false
+		}
+		return cty.MapVal(v.AsValueMap()), true
+	})
+)
+
+func fastConversion(kind func(cty.Type) cty.Type, fast func(cty.Value) (cty.Value, bool)) function.Function {
+	slow := stdlib.MakeToFunc(kind(cty.DynamicPseudoType))
+	param := slow.Params()[0]
+	param.AllowUnknown = true
+	return function.New(&function.Spec{
+		Params: []function.Parameter{param},
+		Type:   function.StaticReturnType(cty.DynamicPseudoType),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if v := args[0]; !v.IsKnown() && v.Type().IsCollectionType() {
+				if ty := kind(v.Type().ElementType()); convert.GetConversionUnsafe(v.Type(), ty) != nil {
+					return cty.UnknownVal(ty), nil
+				}
+			} else if v.IsKnown() && !v.IsNull() && v.CanIterateElements() {
+				if r, ok := fast(v); ok {
+					return r, nil
+				}
+			}
+			return slow.Call(args)
+		},
+	})
+}
+
+// sameType returns the elements of v if there are any and all have one type, which is
+// known.
+func sameType(v cty.Value) ([]cty.Value, bool) {
+	if v.LengthInt() == 0 {
+		return nil, false
+	}
+	vals := make([]cty.Value, 0, v.LengthInt())
+	for it := v.ElementIterator(); it.Next(); {
+		_, e := it.Element()
+		if len(vals) > 0 && !e.Type().Equals(vals[0].Type()) || e.Type().HasDynamicTypes() {
+			return nil, false
+		}
+		vals = append(vals, e)
+	}
+	return vals, true
+}
+
+// conversionCost is the square of the number of elements where they differ in type.
+func (b *budget) conversionCost(args []cty.Value) (steps, bytes int64) {
+	v := args[0]
+	if !v.CanIterateElements() {
+		return 0, 0
+	}
+	if ty := v.Type(); ty.IsCollectionType() {
+		return 0, 0
+	}
+	if _, ok := sameType(v); ok || v.LengthInt() == 0 {
+		return 0, 0
+	}
+	return times(v.LengthInt(), v.LengthInt()), 0
+}
+
+// productCost is what setproduct makes; more than a step may have tasks it does not.
+func (b *budget) productCost(args []cty.Value) (steps, bytes int64) {
+	sizes := make([]int, 0, len(args)+1)
+	for _, arg := range args {
+		if !arg.CanIterateElements() {
+			return 0, 0 // cty says what is wrong
+		}
+		sizes = append(sizes, arg.LengthInt())
+	}
+	n := times(sizes...)
+	if n > int64(b.tasks) {
+		return unitSteps + 1, 0
+	}
+	return n * int64(len(args)+1) * 4, 0
+}
+
+// distinctFunc is the list without its repetitions, in order, in linear time.
+var distinctFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "list", Type: cty.List(cty.DynamicPseudoType)}},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		return args[0].Type(), nil
+	},
+	RefineResult: refineNotNull,
+	Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
+		if !args[0].IsWhollyKnown() {
+			return cty.UnknownVal(ret), nil
+		}
+		seen := cty.NewValueSet(ret.ElementType())
+		var vals []cty.Value
+		for it := args[0].ElementIterator(); it.Next(); {
+			if _, v := it.Element(); !seen.Has(v) {
+				seen.Add(v)
+				vals = append(vals, v)
+			}
+		}
+		if len(vals) == 0 {
+			return cty.ListValEmpty(ret.ElementType()), nil
+		}
+		return cty.ListVal(vals), nil
+	},
+})
+
+// sumFunc adds numbers; of none it is 0, so that a gather of no tasks has a sum.
+var sumFunc = function.New(&function.Spec{
+	Params:       []function.Parameter{{Name: "list", Type: cty.List(cty.Number)}},
+	Type:         function.StaticReturnType(cty.Number),
+	RefineResult: refineNotNull,
+	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+		total := new(big.Float).SetPrec(512)
+		for it := args[0].ElementIterator(); it.Next(); {
+			_, v := it.Element()
+			if !v.IsKnown() {
+				return cty.UnknownVal(cty.Number), nil
+			}
+			if v.IsNull() {
+				return cty.NilVal, function.NewArgErrorf(0, "the list has a null in it, which cannot be added; leave it out with [for x in ... : x if x != null]")
+			}
+			if f := v.AsBigFloat(); !f.IsInf() {
+				total.Add(total, f)
+			}
+		}
+		return cty.NumberVal(total), nil
+	},
+})
+
+// boolFold makes alltrue (of all) and anytrue.
+func boolFold(all bool) function.Function {
+	return function.New(&function.Spec{
+		Params:       []function.Parameter{{Name: "list", Type: cty.List(cty.Bool)}},
+		Type:         function.StaticReturnType(cty.Bool),
+		RefineResult: refineNotNull,
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			known := true
+			for it := args[0].ElementIterator(); it.Next(); {
+				switch _, v := it.Element(); {
+				case !v.IsKnown():
+					known = false
+				case v.IsNull() && all, !v.IsNull() && v.True() != all:
+					return cty.BoolVal(!all), nil
+				}
+			}
+			if !known {
+				return cty.UnknownVal(cty.Bool), nil
+			}
+			return cty.BoolVal(all), nil
+		},
+	})
+}
+
+// oneFunc is the one element of a list, set or tuple, or null if it has none.
+var oneFunc = function.New(&function.Spec{
+	Params: []function.Parameter{{Name: "list", Type: cty.DynamicPseudoType}},
+	Type: func(args []cty.Value) (cty.Type, error) {
+		switch ty := args[0].Type(); {
+		case ty.IsListType(), ty.IsSetType():
+			return ty.ElementType(), nil
+		case ty.IsTupleType() && ty.Length() == 1:
+			return ty.TupleElementType(0), nil
+		case ty.IsTupleType() && ty.Length() == 0:
+			return cty.DynamicPseudoType, nil
+		case ty.IsTupleType():
+			return cty.DynamicPseudoType, function.NewArgErrorf(0, "must have one element or none, and has %d", ty.Length())
+		default:
+			return cty.DynamicPseudoType, function.NewArgErrorf(0, "must be a list, set or tuple, not a %s", ty.FriendlyName())
+		}
+	},
+	Impl: func(args []cty.Value, ret cty.Type) (cty.Value, error) {
+		switch n := args[0].LengthInt(); n {
+		case 0:
+			return cty.NullVal(ret), nil
+		case 1:
+			it := args[0].ElementIterator()
+			it.Next()
+			_, v := it.Element()
+			return v, nil
+		default:
+			return cty.NilVal, function.NewArgErrorf(0, "must have one element or none, and has %d", n)
+		}
+	},
+})

@@ -1,0 +1,254 @@
+package dsl
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// improve makes HCL's own diagnostics say how to mend what is wrong: names that are near
+// to the one that does not exist, how to pass text to the shell, what a message means
+// here. It returns new diagnostics where it changes any, and leaves out repetitions.
+func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics {
+	out := make(hcl.Diagnostics, 0, len(diags))
+	seen := map[string]bool{}
+	for _, d := range diags {
+		c := *d
+		switch d.Summary {
+		case "Unsupported attribute":
+			improveAttribute(&c)
+		case "Invalid index":
+			improveIndex(&c)
+		case "Unknown variable":
+			improveVariable(&c)
+		case "Call to unknown function":
+			improveFunction(&c)
+		case "Function calls not allowed":
+			c.Detail = "Functions cannot be called here: this is a value that is written out."
+		case "Variables not allowed":
+			c.Detail = "Nothing can be referred to here: this is a value that is written out. Strings stand in quotes."
+		case "Invalid single-argument block definition":
+			c.Detail = strings.TrimSpace(c.Detail) + " A block of one line may have one argument only; put each on a line of its own."
+		case "Error in function call":
+			c.Detail = callFailed.ReplaceAllStringFunc(c.Detail, func(s string) string {
+				return callFailed.FindStringSubmatch(s)[1] + "() failed: "
+			})
+			c.Detail = sentence(strings.TrimSuffix(c.Detail, "."))
+		}
+		// An error about many elements of a loop is one mistake.
+		key := fmt.Sprintf("%d\x00%s\x00%v\x00%s", c.Severity, c.Summary, c.Subject, c.Detail)
+		if c.Subject != nil && seen[key] {
+			continue
+		}
+		seen[key] = true
+		out = append(out, &c)
+	}
+	return hintShell(out, files)
+}
+
+var (
+	callFailed = regexp.MustCompile(`^Call to function "([^"]+)" failed: `)
+	didYouMean = regexp.MustCompile(` Did you mean (?:to [^?]*|"[^"]*"|[^?"]*)\?`)
+	quotedName = regexp.MustCompile(`named "([^"]*)"`)
+)
+
+// improveAttribute adds the name that was meant to "This object does not have an
+// attribute named ...", or all there are.
+func improveAttribute(d *hcl.Diagnostic) {
+	m := quotedName.FindStringSubmatch(d.Detail)
+	if m == nil || d.EvalContext == nil || didYouMean.MatchString(d.Detail) {
+		return
+	}
+	if obj, ok := objectBefore(d); ok {
+		d.Detail += choices(m[1], obj)
+	}
+}
+
+// improveIndex does the same for keys of maps and objects, and says how long a list is.
+func improveIndex(d *hcl.Diagnostic) {
+	if d.EvalContext == nil {
+		return
+	}
+	obj, ok := objectBefore(d)
+	if !ok {
+		return
+	}
+	switch ty := obj.Type(); {
+	case ty.IsListType() || ty.IsTupleType():
+		if obj.IsKnown() && !obj.IsNull() {
+			d.Detail = strings.TrimRight(d.Detail, ". ") + fmt.Sprintf(": it has %s, counted from 0.", plural(obj.LengthInt(), "element"))
+		}
+	case d.Subject != nil:
+		if key := keyBefore(d); key != "" {
+			d.Detail = strings.TrimRight(d.Detail, ". ") + fmt.Sprintf(": there is no key %q.", key) + choices(key, obj)
+		}
+	}
+}
+
+// choices is the end of a sentence about a name that obj does not have.
+func choices(got string, obj cty.Value) string {
+	var names []string
+	switch ty := obj.Type(); {
+	case ty.IsObjectType():
+		names = slices.Collect(maps.Keys(ty.AttributeTypes()))
+	case ty.IsMapType() && obj.IsKnown() && !obj.IsNull():
+		for it := obj.ElementIterator(); it.Next() && len(names) < 1000; {
+			k, _ := it.Element()
+			names = append(names, k.AsString())
+		}
+	}
+	if hint := suggest(got, names); hint != "" {
+		return hint
+	}
+	if len(names) == 0 || len(names) > 8 {
+		return ""
+	}
+	slices.Sort(names)
+	return " It has: " + strings.Join(names, ", ") + "."
+}
+
+// objectBefore returns the value of what stands before the attribute or the index that d
+// is about, without marks.
+func objectBefore(d *hcl.Diagnostic) (cty.Value, bool) {
+	var val cty.Value
+	var rest hcl.Traversal
+	switch e := unwrapped(d.Expression).(type) {
+	case *hclsyntax.ScopeTraversalExpr:
+		v, ok := lookup(d.EvalContext, e.Traversal.RootName())
+		if !ok {
+			return cty.NilVal, false
+		}
+		val, rest = v, e.Traversal[1:]
+	case *hclsyntax.RelativeTraversalExpr:
+		v, diags := e.Source.Value(d.EvalContext)
+		if diags.HasErrors() {
+			return cty.NilVal, false
+		}
+		val, rest = v, e.Traversal
+	case *hclsyntax.IndexExpr:
+		v, diags := e.Collection.Value(d.EvalContext)
+		v, _ = v.Unmark()
+		return v, !diags.HasErrors()
+	default:
+		return cty.NilVal, false
+	}
+	for _, step := range rest {
+		next, diags := hcl.Traversal{step}.TraverseRel(val)
+		if diags.HasErrors() {
+			break
+		}
+		val = next
+	}
+	val, _ = val.Unmark()
+	return val, true
+}
+
+// keyBefore returns the key that d says does not exist, if it is a string.
+func keyBefore(d *hcl.Diagnostic) string {
+	asString := func(v cty.Value) string {
+		if v, _ = v.Unmark(); v.IsKnown() && !v.IsNull() && v.Type() == cty.String {
+			return v.AsString()
+		}
+		return ""
+	}
+	var steps hcl.Traversal
+	switch e := unwrapped(d.Expression).(type) {
+	case *hclsyntax.IndexExpr:
+		v, diags := e.Key.Value(d.EvalContext)
+		if diags.HasErrors() {
+			return ""
+		}
+		return asString(v)
+	case *hclsyntax.ScopeTraversalExpr:
+		steps = e.Traversal
+	case *hclsyntax.RelativeTraversalExpr:
+		steps = e.Traversal
+	}
+	for _, step := range steps {
+		if ix, ok := step.(hcl.TraverseIndex); ok && ix.SrcRange == *d.Subject {
+			return asString(ix.Key)
+		}
+	}
+	return ""
+}
+
+func unwrapped(e hcl.Expression) hcl.Expression {
+	if m, ok := e.(hclsyntax.Expression); ok {
+		return bare(m)
+	}
+	return e
+}
+
+// lookup finds a name in ctx and those around it.
+func lookup(ctx *hcl.EvalContext, name string) (cty.Value, bool) {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		if v, ok := ctx.Variables[name]; ok {
+			return v, true
+		}
+	}
+	return cty.NilVal, false
+}
+
+// improveVariable replaces HCL's guess, which finds "var" near "arr".
+func improveVariable(d *hcl.Diagnostic) {
+	m := quotedName.FindStringSubmatch(d.Detail)
+	if m == nil || d.EvalContext == nil {
+		return
+	}
+	var names []string
+	for ctx := d.EvalContext; ctx != nil; ctx = ctx.Parent() {
+		names = slices.AppendSeq(names, maps.Keys(ctx.Variables))
+	}
+	d.Detail = didYouMean.ReplaceAllString(d.Detail, "") + suggest(m[1], names)
+}
+
+// improveFunction looks for near names in all contexts; HCL only looks at the innermost,
+// which inside a `for` has none.
+func improveFunction(d *hcl.Diagnostic) {
+	call, ok := unwrapped(d.Expression).(*hclsyntax.FunctionCallExpr)
+	if !ok || d.EvalContext == nil {
+		return
+	}
+	var names []string
+	for ctx := d.EvalContext; ctx != nil; ctx = ctx.Parent() {
+		names = slices.AppendSeq(names, maps.Keys(ctx.Functions))
+	}
+	hint := suggest(call.Name, names)
+	if other, ok := otherNames[call.Name]; ok && hint == "" {
+		hint = " " + other
+	}
+	d.Detail = didYouMean.ReplaceAllString(d.Detail, "") + hint
+}
+
+// otherNames are functions that people know from elsewhere, and what to write here.
+var otherNames = map[string]string{
+	"abspath":       "Paths are relative to the workflow's directory already.",
+	"pathexpand":    "A workflow does not depend on who runs it; take the path as a variable.",
+	"env":           "Take it as a variable, which FLOW_VAR_name in the environment sets.",
+	"getenv":        "Take it as a variable, which FLOW_VAR_name in the environment sets.",
+	"yamldecode":    "Write the file as JSON, and use jsondecode.",
+	"yamlencode":    "Use jsonencode: JSON is YAML as well.",
+	"plantimestamp": "Use run.time, when the run was created.",
+	"now":           "Use run.time, when the run was created.",
+	"filemd5":       "Write md5(file(path)).",
+	"filesha256":    "Write sha256(file(path)).",
+	"glob":          "Use fileset(pattern).",
+	"list":          "Write [a, b].",
+	"map":           "Write { key = value }.",
+	"len":           "Use length.",
+	"quote":         "Use shellquote.",
+	"if":            "Write condition ? a : b.",
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -1,0 +1,295 @@
+package dsl
+
+import (
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	hcljson "github.com/hashicorp/hcl/v2/json"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/zclconf/go-cty/cty/function"
+)
+
+// meter makes the expressions of a parsed file charge b where they can grow: for each
+// iteration of a `for` or a splat, for each part of a template, for each result of
+// arithmetic. HCL offers no hook for this, so nodes are put into the syntax tree;
+// analysis that walks the tree (Variables, Walk) sees through them, and what is no loop
+// and no template keeps its node. Expressions of JSON files are parsed anew whenever they
+// are evaluated; for those there is [budget.value].
+func (b *budget) meter(file *hcl.File) {
+	if body, ok := file.Body.(*hclsyntax.Body); ok {
+		b.meterNode(body)
+	}
+}
+
+func (b *budget) meterNode(node hclsyntax.Node) {
+	// The visitor's only error is none, so nothing is lost.
+	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
+		switch n := n.(type) {
+		case *hclsyntax.TemplateExpr:
+			b.meterTemplate(n)
+		case *hclsyntax.TemplateJoinExpr:
+			if loop, ok := n.Tuple.(*hclsyntax.ForExpr); ok {
+				loop.ValExpr = b.wrap(loop.ValExpr, 0, 0, true)
+			}
+		case *hclsyntax.ForExpr:
+			loop := n
+			if loop.CondExpr != nil {
+				loop.CondExpr = b.wrap(loop.CondExpr, loopSteps, 0, false)
+			}
+			loop.ValExpr = b.wrap(loop.ValExpr, loopSteps, 0, false)
+		case *hclsyntax.SplatExpr:
+			n.Each = b.wrap(n.Each, loopSteps/2, 0, false)
+		case *hclsyntax.BinaryOpExpr:
+			if op, ok := checkedOps[n.Op]; ok {
+				n.Op = op
+			}
+		}
+		return nil
+	})
+}
+
+// meterTemplate charges the text of a template before it is put together.
+func (b *budget) meterTemplate(t *hclsyntax.TemplateExpr) {
+	literal := int64(0)
+	for _, part := range t.Parts {
+		if lit, ok := part.(*hclsyntax.LiteralValueExpr); ok && lit.Val.Type() == cty.String && lit.Val.IsKnown() {
+			literal += int64(len(lit.Val.AsString()))
+		}
+	}
+	for i, part := range t.Parts {
+		if _, ok := part.(*hclsyntax.LiteralValueExpr); ok {
+			continue
+		}
+		t.Parts[i] = b.wrap(part, 1, literal, true)
+		literal = 0
+	}
+}
+
+// A metered expression charges a budget whenever it is evaluated. It stands in the
+// tree like a pair of parentheses, so that walking the tree goes on below it.
+type metered struct {
+	*hclsyntax.ParenthesesExpr
+	budget       *budget
+	steps, bytes int64
+	text         bool // the result becomes part of a text
+}
+
+func (b *budget) wrap(e hclsyntax.Expression, steps, bytes int64, text bool) hclsyntax.Expression {
+	return &metered{
+		ParenthesesExpr: &hclsyntax.ParenthesesExpr{Expression: e, SrcRange: e.Range()},
+		budget:          b, steps: steps, bytes: bytes, text: text,
+	}
+}
+
+// UnwrapExpression lets hcl's static analysis see what is metered.
+func (m *metered) UnwrapExpression() hcl.Expression { return m.Expression }
+
+func (m *metered) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	before := m.budget.spent
+	if err := m.budget.charge(m.steps, m.bytes); err != nil {
+		return m.refuse(before)
+	}
+	v, diags := m.Expression.Value(ctx)
+	if !m.text || diags.HasErrors() {
+		return v, diags
+	}
+	plain, _ := v.Unmark()
+	if !plain.IsKnown() || plain.IsNull() {
+		return v, diags
+	}
+	switch plain.Type() {
+	case cty.String:
+		before = m.budget.spent
+		if m.budget.charge(0, int64(len(plain.AsString()))) != nil {
+			return m.refuse(before)
+		}
+	case cty.Number:
+		if err := checkNumber(plain.AsBigFloat()); err != nil {
+			return cty.DynamicVal, append(diags, m.budget.diagnostic(err, m.SrcRange, nil))
+		}
+	}
+	return v, diags
+}
+
+// refuse returns a diagnostic if the budget was exceeded just now, and not before: one
+// mistake gives one error, however many iterations are left.
+func (m *metered) refuse(before error) (cty.Value, hcl.Diagnostics) {
+	if before != nil {
+		return cty.DynamicVal, nil
+	}
+	return cty.DynamicVal, hcl.Diagnostics{m.budget.diagnostic(m.budget.spent, m.SrcRange, nil)}
+}
+
+// checkedOps are the arithmetic operators with a check of how large their result is.
+var checkedOps = func() map[*hclsyntax.Operation]*hclsyntax.Operation {
+	ops := map[*hclsyntax.Operation]*hclsyntax.Operation{}
+	for _, op := range []*hclsyntax.Operation{hclsyntax.OpAdd, hclsyntax.OpSubtract, hclsyntax.OpMultiply, hclsyntax.OpDivide} {
+		c := *op
+		c.Impl = wrapFunction(op.Impl, nil, func(v cty.Value) error {
+			if v.IsKnown() && !v.IsNull() {
+				return checkNumber(v.AsBigFloat())
+			}
+			return nil
+		})
+		ops[op] = &c
+	}
+	return ops
+}()
+
+// wrapFunction returns f with a check of its arguments before it is called, and of its
+// result. Arguments reach the checks as they are given: unknown, null or marked.
+func wrapFunction(f function.Function, before func(args []cty.Value) error, after func(cty.Value) error) function.Function {
+	all := func(p function.Parameter) function.Parameter {
+		p.AllowUnknown, p.AllowDynamicType, p.AllowMarked, p.AllowNull = true, true, true, true
+		return p
+	}
+	spec := &function.Spec{
+		Description: f.Description(),
+		// Call answers with a value of f's own return type, so that nothing is lost here.
+		Type: function.StaticReturnType(cty.DynamicPseudoType),
+		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
+			if before != nil {
+				if err := before(args); err != nil {
+					return cty.DynamicVal, err
+				}
+			}
+			v, err := f.Call(args)
+			if err == nil && after != nil {
+				plain, _ := v.Unmark()
+				err = after(plain)
+			}
+			if err != nil {
+				return cty.DynamicVal, err
+			}
+			return v, nil
+		},
+	}
+	for _, p := range f.Params() {
+		spec.Params = append(spec.Params, all(p))
+	}
+	if p := f.VarParam(); p != nil {
+		q := all(*p)
+		spec.VarParam = &q
+	}
+	return function.New(spec)
+}
+
+// evaluate is [budget.value] within a unit that has begun.
+func (b *budget) evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	if ctx == nil || !hcljson.IsJSONExpression(expr) {
+		val, diags := expr.Value(ctx)
+		if val == cty.NilVal {
+			val = cty.DynamicVal
+		}
+		if b.spent != nil && !diags.HasErrors() { // something like try has swallowed the error
+			return cty.DynamicVal, append(diags, b.diagnostic(b.spent, expr.Range(), nil))
+		}
+		return val, diags
+	}
+	if list, diags := hcl.ExprList(expr); !diags.HasErrors() {
+		return b.evaluateList(list, ctx)
+	}
+	if pairs, diags := hcl.ExprMap(expr); !diags.HasErrors() {
+		return b.evaluateMap(pairs, expr, ctx)
+	}
+	val, diags := expr.Value(nil)
+	if diags.HasErrors() || val.IsNull() || val.Type() != cty.String {
+		return val, diags
+	}
+	text := val.AsString()
+	if !strings.Contains(text, "${") && !strings.Contains(text, "%{") {
+		return val, nil
+	}
+	rng := expr.Range()
+	tmpl, diags := b.parseTemplate(text, rng.Filename, hcl.Pos{
+		Line: rng.Start.Line, Column: rng.Start.Column + 1, Byte: rng.Start.Byte + 1,
+	})
+	if diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	return b.evaluate(tmpl, ctx)
+}
+
+func (b *budget) evaluateList(list []hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	vals := make([]cty.Value, len(list))
+	for i, e := range list {
+		v, more := b.evaluate(e, ctx)
+		vals[i], diags = v, append(diags, more...)
+	}
+	return cty.TupleVal(vals), diags
+}
+
+func (b *budget) evaluateMap(pairs []hcl.KeyValuePair, expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	var diags hcl.Diagnostics
+	attrs := map[string]cty.Value{}
+	known := true
+	for _, pair := range pairs {
+		key, more := b.evaluate(pair.Key, ctx)
+		diags = append(diags, more...)
+		val, more := b.evaluate(pair.Value, ctx)
+		diags = append(diags, more...)
+		bad := func(detail string) {
+			diags = append(diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Invalid object key", Detail: detail,
+				Subject: pair.Key.Range().Ptr(), Expression: pair.Key, EvalContext: ctx,
+			})
+		}
+		key, err := convert.Convert(key, cty.String)
+		switch {
+		case err != nil:
+			bad("The key of an object must be a string: " + sentence(err.Error()))
+		case key.IsNull():
+			bad("The key of an object must not be null.")
+		case key.IsMarked():
+			bad("The key of an object must not be a sensitive value.")
+		case !key.IsKnown():
+			known = false
+		default:
+			if _, dup := attrs[key.AsString()]; dup {
+				bad("The key \"" + key.AsString() + "\" stands in this object twice.")
+			}
+			attrs[key.AsString()] = val
+		}
+	}
+	if !known || diags.HasErrors() {
+		return cty.DynamicVal, diags
+	}
+	return cty.ObjectVal(attrs), diags
+}
+
+type templateKey struct {
+	file string
+	pos  hcl.Pos
+	text string
+}
+
+type template struct {
+	expr  hclsyntax.Expression
+	diags hcl.Diagnostics
+}
+
+// parseTemplate parses, guards and meters the text of a template, once.
+func (b *budget) parseTemplate(text, file string, pos hcl.Pos) (hclsyntax.Expression, hcl.Diagnostics) {
+	key := templateKey{file, pos, text}
+	if t, ok := b.templates[key]; ok {
+		return t.expr, t.diags
+	}
+	var t template
+	if t.diags = guardTemplate([]byte(text), file, pos); !t.diags.HasErrors() {
+		t.expr, t.diags = hclsyntax.ParseTemplate([]byte(text), file, pos)
+		if !t.diags.HasErrors() {
+			// A template may be nothing but a loop, and so be wrapped itself.
+			root := &hclsyntax.ParenthesesExpr{Expression: t.expr, SrcRange: t.expr.Range()}
+			b.meterNode(root)
+			t.expr = root.Expression
+		}
+	}
+	if b.templates == nil {
+		b.templates = map[templateKey]*template{}
+	}
+	b.templates[key] = &t
+	return t.expr, t.diags
+}

@@ -1,0 +1,52 @@
+package dsl
+
+import (
+	"fmt"
+	"path"
+	"path/filepath"
+	"strings"
+)
+
+// defaultWorkDir is where task files live unless the workflow says otherwise, relative
+// to the workflow's directory.
+const defaultWorkDir = ".flow/work"
+
+// abs makes a path of a workflow absolute: what is relative is relative to the
+// workflow's directory, and a URI stays as it is. A slash at the end stays.
+func (p *Program) abs(s string) string {
+	if strings.Contains(s, "://") {
+		return s
+	}
+	slash := ""
+	if strings.HasSuffix(s, "/") && s != "/" {
+		slash = "/"
+	}
+	if !path.IsAbs(s) {
+		s = filepath.Join(p.dir, s)
+	}
+	if s = filepath.Clean(s); s == "/" {
+		return s
+	}
+	return s + slash
+}
+
+// script returns the text of a script file in the workflow's directory.
+func (p *Program) script(name string) (string, error) {
+	if rel, ok := strings.CutPrefix(name, p.dir+"/"); ok { // "${path.module}/x.sh"
+		name = rel
+	}
+	text, err := readText(p.dir, name, p.budget)
+	if err != nil {
+		return "", err
+	}
+	if strings.ContainsRune(text, 0) {
+		return "", fmt.Errorf("%s is no text", name)
+	}
+	if strings.TrimSpace(text) == "" {
+		return "", fmt.Errorf("%s is empty", name)
+	}
+	return text, nil
+}
+
+// isLocation reports whether s names a file wherever one stands: an absolute path or a URI.
+func isLocation(s string) bool { return path.IsAbs(s) || strings.Contains(s, "://") }

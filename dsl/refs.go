@@ -1,0 +1,534 @@
+package dsl
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
+	"flow/engine"
+)
+
+// refs is what expressions refer to.
+type refs struct {
+	locals  []*localConfig // each once
+	steps   []stepRef
+	each    bool
+	eachVal bool // each.value.value
+	attempt bool
+	run     bool
+	lost    []string // root names that mean nothing here
+}
+
+// A stepRef is a reference to a step.
+type stepRef struct {
+	step *stepConfig
+	need engine.Need
+	each bool // to its tasks one by one: step.x.each
+	item bool // to what its tasks are made for: step.x.each[...].value
+	// elem: through each.value, or as for_each = step.x.each: only the task of the
+	// same index is concerned.
+	elem bool
+	rng  hcl.Range
+}
+
+// lostNames are names that were used but are not there. Each use was told once; while
+// validating they stand for an unknown value, so that nothing more is told of them.
+type lostNames struct {
+	vars   map[string]bool
+	locals map[string]bool
+	steps  map[string]bool
+	// hidden names are those that a syntax error or a misspelled block may have hidden:
+	// using them is no mistake of its own.
+	hidden    map[string]bool
+	anyLocals bool
+}
+
+// An analysis finds the references of expressions.
+type analysis struct {
+	p     *Program
+	diags hcl.Diagnostics
+}
+
+var rootNames = []string{"var", "local", "step", "each", "attempt", "run", "path"}
+
+// analyze finds what a refers to, and reports names that do not exist or may not be
+// used there. step is the step that a belongs to, or nil.
+func (an *analysis) analyze(a *arg, step *stepConfig) {
+	r := &a.refs
+	for _, trav := range a.expr.Variables() {
+		if trav.IsRelative() {
+			continue
+		}
+		root := trav.RootName()
+		var next string
+		hasNext := len(trav) > 1
+		if hasNext {
+			next, hasNext = stepName(trav[1])
+		}
+		switch root {
+		case "var":
+			if !hasNext {
+				an.needsName(a, trav, "var", "a variable's name: var.reads")
+				continue
+			}
+			an.variable(trav, next)
+		case "local":
+			if !hasNext {
+				an.needsName(a, trav, "local", "the name of a local value: local.results")
+				continue
+			}
+			an.local(a, r, trav, next)
+		case "step":
+			if a.spec.uses&useSteps == 0 {
+				an.forbidden(a, trav, "step")
+				continue
+			}
+			if !hasNext {
+				an.needsName(a, trav, "step", "a step's name: step.align.outputs.bam")
+				continue
+			}
+			an.step(r, trav, next)
+		case "each":
+			if a.spec.uses&useEach == 0 || step == nil || !step.fanOut() {
+				an.forbidden(a, trav, "each")
+				continue
+			}
+			r.each = true
+			an.each(r, trav, step)
+		case "attempt":
+			if a.spec.uses&useAttempt == 0 {
+				an.forbidden(a, trav, "attempt")
+				continue
+			}
+			r.attempt = true
+		case "run":
+			if a.spec.uses&useRun == 0 {
+				an.forbidden(a, trav, "run")
+				continue
+			}
+			r.run = true
+			an.member(r, trav, "run", []string{"id", "time", "workflow"})
+		case "path":
+			an.member(r, trav, "path", []string{"module", "workflow"})
+		default:
+			an.unknownRoot(a, trav)
+		}
+	}
+}
+
+// stepName returns the name in .name or ["name"].
+func stepName(t hcl.Traverser) (string, bool) {
+	switch t := t.(type) {
+	case hcl.TraverseAttr:
+		return t.Name, true
+	case hcl.TraverseIndex:
+		if t.Key.Type() == cty.String && t.Key.IsKnown() && !t.Key.IsNull() {
+			return t.Key.AsString(), true
+		}
+	}
+	return "", false
+}
+
+func (an *analysis) add(summary, detail string, rng hcl.Range) {
+	an.diags = append(an.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &rng})
+}
+
+func (an *analysis) needsName(a *arg, trav hcl.Traversal, root, what string) {
+	a.refs.lost = append(a.refs.lost, root)
+	an.add("Incomplete reference", fmt.Sprintf("%q must be followed by %s.", root, what), trav.SourceRange())
+}
+
+var whyForbidden = map[string]string{
+	"step":    "The results of steps are not known here; use variables, or values that are written out.",
+	"each":    "\"each\" is the item of a task: it has a meaning only in the arguments of a step that has for_each or matrix.",
+	"attempt": "\"attempt\" is the number of a try: it may be used in resources, and for memory and vcpus of a retry rule.",
+	"run":     "\"run\" is not known here; use variables, or values that are written out.",
+}
+
+func (an *analysis) forbidden(a *arg, trav hcl.Traversal, root string) {
+	a.refs.lost = append(a.refs.lost, root)
+	detail := whyForbidden[root]
+	if root == "each" && a.inherited {
+		detail = "\"each\" cannot be used in defaults, which also hold for steps without for_each. Give the argument in the step itself."
+	}
+	an.add("Reference not allowed here", detail, trav.SourceRange())
+}
+
+func (an *analysis) unknownRoot(a *arg, trav hcl.Traversal) {
+	root := trav.RootName()
+	a.refs.lost = append(a.refs.lost, root)
+	detail := fmt.Sprintf("There is no variable named %q.", root)
+	switch _, isStep := an.p.stepIndex[root]; {
+	case a.name == "script": // improve adds how to pass it to the shell
+	case isStep:
+		detail += fmt.Sprintf(" Did you mean step.%s?", root)
+	case an.p.variables[root] != nil:
+		detail += fmt.Sprintf(" Did you mean var.%s?", root)
+	case an.p.locals[root] != nil:
+		detail += fmt.Sprintf(" Did you mean local.%s?", root)
+	case root == "resources":
+		detail += " In a script, $FLOW_VCPUS and $FLOW_MEMORY_MIB tell what the task may use."
+	case suggest(root, rootNames) != "":
+		detail += suggest(root, rootNames)
+	default:
+		detail += " References begin with " + strings.Join(rootNames[:len(rootNames)-1], ", ") + " or " + rootNames[len(rootNames)-1] + "."
+	}
+	an.add("Unknown variable", detail, trav[0].SourceRange())
+}
+
+func (an *analysis) member(r *refs, trav hcl.Traversal, root string, names []string) {
+	if len(trav) < 2 {
+		return
+	}
+	name, ok := stepName(trav[1])
+	if !ok || slices.Contains(names, name) {
+		return
+	}
+	r.lost = append(r.lost, root)
+	hint := suggest(name, names)
+	if hint == "" {
+		hint = " There are " + root + "." + strings.Join(names, ", "+root+".") + "."
+	}
+	an.add("Unsupported attribute", fmt.Sprintf("%q has no attribute named %q.%s", root, name, hint), travRange(trav, 2))
+}
+
+// travRange is the range of the first n parts of a traversal.
+func travRange(trav hcl.Traversal, n int) hcl.Range {
+	return hcl.RangeBetween(trav[0].SourceRange(), trav[min(n, len(trav))-1].SourceRange())
+}
+
+func (an *analysis) variable(trav hcl.Traversal, name string) {
+	if an.p.variables[name] != nil {
+		return
+	}
+	an.p.lost.vars[name] = true
+	if an.p.lost.hidden[name] {
+		return
+	}
+	names := make([]string, 0, len(an.p.Variables))
+	for _, v := range an.p.Variables {
+		names = append(names, v.Name)
+	}
+	hint := suggest(name, names)
+	if hint == "" {
+		hint = fmt.Sprintf(" Declare it with a block: variable %q { ... }.", name)
+	}
+	an.add("Reference to undeclared variable", fmt.Sprintf("There is no variable %q.%s", name, hint), travRange(trav, 2))
+}
+
+func (an *analysis) local(a *arg, r *refs, trav hcl.Traversal, name string) {
+	l := an.p.locals[name]
+	if l == nil {
+		an.p.lost.locals[name] = true
+		if an.p.lost.anyLocals || an.p.lost.hidden[name] {
+			return
+		}
+		names := make([]string, 0, len(an.p.localList))
+		for _, l := range an.p.localList {
+			names = append(names, l.name)
+		}
+		hint := suggest(name, names)
+		if hint == "" {
+			hint = fmt.Sprintf(" Declare it in a block: locals { %s = ... }.", name)
+		}
+		an.add("Reference to undeclared local value", fmt.Sprintf("There is no local value %q.%s", name, hint), travRange(trav, 2))
+		return
+	}
+	if !slices.Contains(r.locals, l) {
+		r.locals = append(r.locals, l)
+	}
+	an.localUses(a, l, travRange(trav, 2))
+}
+
+// localUses reports a local value that uses what a may not, at the use.
+func (an *analysis) localUses(a *arg, l *localConfig, rng hcl.Range) {
+	if a.spec == &localArg {
+		return // locals themselves: seen where they are used
+	}
+	steps, run := l.reach()
+	switch {
+	case len(steps) > 0 && a.spec.uses&useSteps == 0:
+		an.add("Reference not allowed here", fmt.Sprintf("local.%s uses the results of step %q, which are not known here.", l.name, steps[0].step.name), rng)
+	case run && a.spec.uses&useRun == 0:
+		an.add("Reference not allowed here", fmt.Sprintf("local.%s uses run, which is not known here.", l.name), rng)
+	}
+}
+
+// reach returns the steps that a local value uses, also through others, and whether it
+// uses run. It is called after all locals were analyzed and cycles were found.
+func (l *localConfig) reach() ([]stepRef, bool) {
+	if l.done || l.cyclic {
+		return l.steps, l.run
+	}
+	l.done = true
+	l.run = l.refs.run
+	l.steps = slices.Clone(l.refs.steps)
+	for _, o := range l.refs.locals {
+		steps, run := o.reach()
+		l.run = l.run || run
+		l.steps = append(l.steps, steps...)
+	}
+	l.steps = mergeRefs(l.steps)
+	return l.steps, l.run
+}
+
+// mergeRefs leaves one reference for each step, with the strongest need, so that
+// locals that use each other do not multiply them.
+func mergeRefs(all []stepRef) []stepRef {
+	if len(all) < 2 {
+		return all
+	}
+	at := make(map[*stepConfig]int, len(all))
+	merged := all[:0]
+	for _, r := range all {
+		i, ok := at[r.step]
+		if !ok {
+			at[r.step] = len(merged)
+			merged = append(merged, r)
+			continue
+		}
+		m := &merged[i]
+		m.need = max(m.need, r.need)
+		m.each = m.each || r.each
+		m.item = m.item || r.item
+		m.elem = m.elem && r.elem
+	}
+	return merged
+}
+
+func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
+	s := an.p.stepIndex[name]
+	if s == nil {
+		an.p.lost.steps[name] = true
+		if an.p.lost.hidden[name] {
+			return
+		}
+		names := make([]string, 0, len(an.p.steps))
+		for _, s := range an.p.steps {
+			names = append(names, s.name)
+		}
+		an.add("Reference to undeclared step", fmt.Sprintf("There is no step %q.%s", name, suggest(name, names)), travRange(trav, 2))
+		return
+	}
+	ref := stepRef{step: s, rng: trav.SourceRange()}
+	rest := trav[2:]
+	var part string
+	if len(rest) > 0 {
+		var ok bool
+		if part, ok = stepName(rest[0]); !ok {
+			part = "?"
+		}
+	}
+	switch part {
+	case "":
+		ref.need = allNeed(s)
+		ref.each, ref.item = s.fanOut(), s.fanOut()
+	case "outputs":
+		ref.need = an.outputs(s, trav, 3, s.partial())
+	case "each":
+		if !s.fanOut() {
+			an.p.loseOutput(s, "each")
+			an.add("Unsupported attribute", fmt.Sprintf("Step %q has no for_each or matrix, so it has one task only: write step.%s.outputs.", name, name), travRange(trav, 3))
+			break
+		}
+		ref.each = true
+		ref.need, ref.item = an.tasks(s, trav)
+	default:
+		detail := fmt.Sprintf("A step has outputs and each: step.%s.outputs.<name>.", name)
+		if s.output(part) != nil {
+			detail = fmt.Sprintf("Did you mean step.%s.outputs.%s?", name, part)
+		} else if hint := suggest(part, []string{"outputs", "each"}); hint != "" {
+			detail = fmt.Sprintf("A step has no attribute named %q.%s", part, hint)
+		}
+		an.p.loseOutput(s, part)
+		an.add("Unsupported attribute", detail, travRange(trav, 3))
+	}
+	r.steps = append(r.steps, ref)
+}
+
+// loseOutput notes that name of step s (an output, or what stands in the place of
+// "outputs") is used but not there.
+func (p *Program) loseOutput(s *stepConfig, name string) {
+	if s.lost == nil {
+		s.lost = map[string]int{}
+	}
+	s.lost[name]++
+}
+
+// allNeed is the need of a reference to everything a step has.
+func allNeed(s *stepConfig) engine.Need {
+	if s.static() && !s.partial() {
+		return engine.NeedTasks
+	}
+	return engine.NeedValues
+}
+
+// outputs looks at the part of a reference after `outputs`, which is trav[at:].
+func (an *analysis) outputs(s *stepConfig, trav hcl.Traversal, at int, tolerant bool) engine.Need {
+	all := func() engine.Need {
+		if tolerant || !s.static() {
+			return engine.NeedValues
+		}
+		return engine.NeedTasks
+	}
+	if len(trav) <= at {
+		return all()
+	}
+	name, ok := stepName(trav[at])
+	if !ok {
+		return all()
+	}
+	o := s.output(name)
+	if o == nil {
+		an.p.loseOutput(s, name)
+		if s.shaky {
+			return engine.NeedTasks
+		}
+		names := make([]string, len(s.outputs))
+		for i, o := range s.outputs {
+			names[i] = o.name
+		}
+		hint := suggest(name, names)
+		switch {
+		case hint != "":
+		case len(names) == 0:
+			hint = fmt.Sprintf(" It declares none; add a block: output %q { file = \"...\" }.", name)
+		default:
+			hint = " It has " + strings.Join(names, ", ") + "."
+		}
+		an.add("Reference to undeclared output", fmt.Sprintf("Step %q has no output %q.%s", s.name, name, hint), travRange(trav, at+1))
+		return engine.NeedTasks
+	}
+	if tolerant || !o.static() {
+		return engine.NeedValues
+	}
+	return engine.NeedTasks
+}
+
+// tasks looks at a reference step.x.each...: which need it has, and whether it uses
+// the items of the tasks.
+func (an *analysis) tasks(s *stepConfig, trav hcl.Traversal) (need engine.Need, item bool) {
+	if len(trav) <= 4 { // all tasks, or one of them as a whole
+		return allNeed(s), true
+	}
+	part, _ := stepName(trav[4])
+	switch part {
+	case "key", "index":
+		return engine.NeedTasks, false
+	case "value":
+		return engine.NeedTasks, true
+	case "outputs":
+		return an.outputs(s, trav, 5, s.partial()), false
+	}
+	return allNeed(s), true
+}
+
+// each looks at a reference each.x.... In a step with for_each = step.y.each it is one
+// to the task of y with the same index.
+func (an *analysis) each(r *refs, trav hcl.Traversal, step *stepConfig) {
+	an.member(r, trav, "each", []string{"key", "value", "index"})
+	from := step.elementOf
+	if from == nil {
+		return
+	}
+	part := ""
+	if len(trav) > 1 {
+		part, _ = stepName(trav[1])
+	}
+	if part == "key" || part == "index" {
+		return
+	}
+	ref := stepRef{step: from, elem: true, rng: trav.SourceRange()}
+	// Down each.value.value.outputs.x: through as many steps as there are `value`s.
+	at, seen := 2, 0
+	for s := from; ; seen++ {
+		if len(trav) <= at {
+			r.eachVal = true
+			if !s.static() {
+				ref.need = engine.NeedValues
+			}
+			break
+		}
+		part, _ := stepName(trav[at])
+		if part == "outputs" {
+			ref.need = an.outputs(s, trav, at+1, false)
+			break
+		}
+		if part != "value" {
+			break // key, index; anything else is told when it is evaluated
+		}
+		r.eachVal = true
+		if s = s.elementOf; s == nil || seen > len(an.p.steps) {
+			break
+		}
+		at++
+	}
+	ref.need = max(ref.need, engine.NeedTasks)
+	r.steps = append(r.steps, ref)
+}
+
+// traversal returns the reference that expr consists of, or nil: step.x.each in native
+// syntax, "${step.x.each}" in JSON.
+func (p *Program) traversal(expr hcl.Expression) hcl.Traversal {
+	if _, native := expr.(hclsyntax.Node); native {
+		trav, diags := hcl.AbsTraversalForExpr(expr)
+		if diags.HasErrors() {
+			return nil
+		}
+		return trav
+	}
+	rng := expr.Range()
+	file := p.Files[rng.Filename]
+	if file == nil || !rng.CanSliceBytes(file.Bytes) {
+		return nil
+	}
+	text, ok := strings.CutPrefix(string(rng.SliceBytes(file.Bytes)), `"${`)
+	if text, ok = cutSuffix(text, `}"`, ok); !ok {
+		return nil
+	}
+	start := rng.Start
+	start.Byte, start.Column = start.Byte+3, start.Column+3
+	trav, diags := hclsyntax.ParseTraversalAbs([]byte(strings.TrimSpace(text)), rng.Filename, start)
+	if diags.HasErrors() {
+		return nil
+	}
+	return trav
+}
+
+func cutSuffix(s, suffix string, ok bool) (string, bool) {
+	if !ok {
+		return s, false
+	}
+	return strings.CutSuffix(s, suffix)
+}
+
+// elementOf returns the step x of for_each = step.x.each, or nil.
+func (p *Program) elementOf(a *arg) *stepConfig {
+	trav := p.traversal(a.expr)
+	if len(trav) != 3 || trav.RootName() != "step" {
+		return nil
+	}
+	name, _ := stepName(trav[1])
+	part, _ := stepName(trav[2])
+	if s := p.stepIndex[name]; part == "each" && s != nil && s.fanOut() {
+		return s
+	}
+	return nil
+}
+
+// byPlace sorts references by where they stand.
+func byPlace(steps []stepRef) {
+	sort.SliceStable(steps, func(i, k int) bool { return before(steps[i].rng, steps[k].rng) })
+}
+
+func before(a, b hcl.Range) bool {
+	if a.Filename != b.Filename {
+		return a.Filename < b.Filename
+	}
+	return a.Start.Byte < b.Start.Byte
+}

@@ -1,0 +1,190 @@
+package dsl
+
+import (
+	"github.com/hashicorp/hcl/v2"
+)
+
+// uses says which names an expression may use beside var, local, path and functions.
+type uses uint8
+
+const (
+	useRun uses = 1 << iota
+	useSteps
+	useEach
+	useAttempt
+
+	useNone  uses = 0
+	useTask       = useRun | useSteps | useEach
+	useTries      = useTask | useAttempt
+)
+
+// An argSpec is one row of the language: an argument of a block.
+type argSpec struct {
+	name string
+	uses uses
+	// inDefaults: may stand in the `defaults` block of the workflow.
+	inDefaults bool
+	// merges: a map whose entries are added to those of the defaults.
+	merges bool
+	// apply puts the value of the argument into the spec of a task; nil for the ones
+	// that shape the step itself and are looked at by name.
+	apply func(*task, *arg)
+}
+
+// A blockSpec is the arguments of a kind of block.
+type blockSpec []argSpec
+
+func (b blockSpec) find(name string) *argSpec {
+	for i := range b {
+		if b[i].name == name {
+			return &b[i]
+		}
+	}
+	return nil
+}
+
+func (b blockSpec) schema(blocks ...hcl.BlockHeaderSchema) *hcl.BodySchema {
+	s := &hcl.BodySchema{Blocks: blocks}
+	for _, a := range b {
+		s.Attributes = append(s.Attributes, hcl.AttributeSchema{Name: a.name})
+	}
+	return s
+}
+
+var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
+	{Type: "workflow", LabelNames: []string{"name"}},
+	{Type: "variable", LabelNames: []string{"name"}},
+	{Type: "locals"},
+	{Type: "step", LabelNames: []string{"name"}},
+	{Type: "output", LabelNames: []string{"name"}},
+	// These are reserved.
+	{Type: "schedule", LabelNames: []string{"name"}},
+	{Type: "notify", LabelNames: []string{"name"}},
+	{Type: "module", LabelNames: []string{"name"}},
+	{Type: "compute_environment", LabelNames: []string{"name"}},
+	{Type: "job_queue", LabelNames: []string{"name"}},
+	{Type: "job_definition", LabelNames: []string{"name"}},
+}}
+
+var workflowArgs = blockSpec{
+	{name: "description"},
+	{name: "work_dir", uses: useRun},
+	{name: "max_parallel"},
+	{name: "on_failure"},
+	{name: "timeout"},
+	{name: "tags", uses: useRun},
+}
+
+var (
+	stepArgs = blockSpec{
+		{name: "description"},
+		{name: "command", uses: useTask, apply: (*task).setCommand},
+		{name: "script", uses: useTask, apply: (*task).setScript},
+		{name: "script_file", uses: useTask, apply: (*task).setScriptFile},
+		{name: "shell", uses: useTask, inDefaults: true, apply: (*task).setShell},
+		{name: "image", uses: useTask, inDefaults: true, apply: (*task).setImage},
+		{name: "queue", uses: useTask, inDefaults: true, apply: (*task).setQueue},
+		{name: "job_definition", uses: useTask, inDefaults: true, apply: (*task).setJobDefinition},
+		{name: "parameters", uses: useTask, inDefaults: true, merges: true, apply: (*task).setParameters},
+		{name: "inputs", uses: useTask, inDefaults: true, merges: true, apply: (*task).setInputs},
+		{name: "env", uses: useTask, inDefaults: true, merges: true, apply: (*task).setEnv},
+		{name: "secrets", uses: useTask, inDefaults: true, merges: true, apply: (*task).setSecrets},
+		{name: "for_each", uses: useRun | useSteps},
+		{name: "each_key", uses: useTask},
+		{name: "sequential", inDefaults: true},
+		{name: "timeout", uses: useTask, inDefaults: true, apply: (*task).setTimeout},
+		{name: "when", uses: useTask, inDefaults: true},
+		{name: "depends_on"},
+		{name: "cache", uses: useTask, inDefaults: true, apply: (*task).setCache},
+		{name: "cache_version", uses: useTask, inDefaults: true, apply: (*task).setCacheVersion},
+		{name: "max_parallel", inDefaults: true},
+		{name: "tags", uses: useTask, inDefaults: true, merges: true, apply: (*task).setTags},
+		{name: "priority", uses: useTask, inDefaults: true, apply: (*task).setPriority},
+	}
+	resourceArgs = blockSpec{
+		{name: "vcpus", uses: useTries},
+		{name: "memory", uses: useTries},
+		{name: "gpus", uses: useTries},
+		{name: "disk", uses: useTries},
+	}
+	ruleArgs = blockSpec{
+		{name: "exit_code", uses: useTask},
+		{name: "reason", uses: useTask},
+		{name: "status_reason", uses: useTask},
+		{name: "action", uses: useTask},
+		{name: "delay", uses: useTask},
+		{name: "memory", uses: useTries},
+		{name: "vcpus", uses: useTries},
+		{name: "queue", uses: useTask},
+	}
+	containerArgs = blockSpec{
+		{name: "user", uses: useTask},
+		{name: "job_role", uses: useTask},
+		{name: "execution_role", uses: useTask},
+		{name: "init_process", uses: useTask},
+		{name: "read_only", uses: useTask},
+		{name: "privileged", uses: useTask},
+		{name: "ulimits", uses: useTask},
+		{name: "network", uses: useTask},
+		{name: "architecture", uses: useTask},
+		{name: "platform", uses: useTask},
+		{name: "shared_memory", uses: useTask},
+		{name: "ephemeral_storage", uses: useTask},
+	}
+
+	stepBlocks = []hcl.BlockHeaderSchema{
+		{Type: "output", LabelNames: []string{"name"}},
+		{Type: "matrix"},
+		{Type: "resources"},
+		{Type: "retry"},
+		{Type: "tolerate"},
+		{Type: "container"},
+	}
+	retryArgs    = blockSpec{{name: "attempts"}}
+	retryBlocks  = []hcl.BlockHeaderSchema{{Type: "when", LabelNames: []string{"class"}}}
+	tolerateArgs = blockSpec{{name: "failed"}}
+	axisArg      = argSpec{name: "axis", uses: useRun | useSteps}
+
+	containerBlocks = []hcl.BlockHeaderSchema{
+		{Type: "volume", LabelNames: []string{"name"}},
+		{Type: "log_configuration"},
+	}
+	volumeArgs = blockSpec{
+		{name: "host", uses: useTask},
+		{name: "efs", uses: useTask},
+		{name: "path", uses: useTask},
+		{name: "read_only", uses: useTask},
+		{name: "efs_root", uses: useTask},
+		{name: "efs_access_point", uses: useTask},
+	}
+	loggingArgs = blockSpec{
+		{name: "driver", uses: useTask},
+		{name: "options", uses: useTask},
+	}
+	stepOutputArgs = blockSpec{
+		{name: "file", uses: useTask},
+		{name: "files", uses: useTask},
+		{name: "directory", uses: useTask},
+		{name: "json", uses: useTask},
+		{name: "text", uses: useTask},
+		{name: "type"},
+		{name: "optional"},
+		{name: "publish", uses: useTask},
+	}
+	variableArgs = blockSpec{
+		{name: "type"},
+		{name: "default"},
+		{name: "description"},
+		{name: "sensitive"},
+		{name: "nullable"},
+	}
+	variableBlocks = []hcl.BlockHeaderSchema{{Type: "validation"}}
+	validationArgs = blockSpec{{name: "condition"}, {name: "error_message"}}
+	outputArgs     = blockSpec{
+		{name: "value", uses: useRun | useSteps},
+		{name: "publish", uses: useRun | useSteps},
+		{name: "description"},
+		{name: "sensitive"},
+	}
+	localArg = argSpec{name: "local", uses: useRun | useSteps}
+)

@@ -1,0 +1,371 @@
+package dsl
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
+
+	"flow/engine"
+)
+
+// A runScope turns what is known of a run into values, for one expansion.
+type runScope struct {
+	ev    *evaluator
+	scope engine.Scope
+	views map[*stepConfig]*view
+	items map[*stepConfig]*items
+	paths map[string]bool // results that were given to expressions; nil: nobody asks
+	diags hcl.Diagnostics // of json outputs that do not fit their type
+}
+
+// A view is a step as the run knows it. Its tasks are asked for once.
+type view struct {
+	*engine.StepView
+	tasks []engine.TaskView
+}
+
+// view returns what is known of s; nil: it is not expanded yet.
+func (r *runScope) view(s *stepConfig) *view {
+	if v, ok := r.views[s]; ok {
+		return v
+	}
+	var v *view
+	if sv := r.scope.Step(engine.StepName(s.name)); sv != nil {
+		v = &view{StepView: sv, tasks: make([]engine.TaskView, sv.Size)}
+		for i := range v.tasks {
+			v.tasks[i] = sv.Task(i)
+		}
+	}
+	r.views[s] = v
+	return v
+}
+
+// key returns the key of task i.
+func (v *view) key(i int) string {
+	it := items{keys: v.Keys}
+	return it.key(i)
+}
+
+// absent reports whether a task of s will have no result: it has no spec, since its
+// `when` is false or it lacks something itself. settled says that the values of s must
+// be known, so that also a task that failed is absent.
+func absent(s *stepConfig, tv *engine.TaskView, settled bool) bool {
+	if settled && tv.Status.Ended() {
+		return !tv.Status.OK()
+	}
+	for _, o := range s.outputs {
+		if o.kind.Static() {
+			return tv.Static == nil
+		}
+	}
+	return tv.Status == engine.Skipped
+}
+
+// stepValue is step.<name> in a run.
+func (r *runScope) stepValue(s *stepConfig) cty.Value {
+	v := r.view(s)
+	if v == nil {
+		return cty.DynamicVal
+	}
+	if !s.fanOut() {
+		var tv engine.TaskView
+		if len(v.tasks) > 0 {
+			tv = v.tasks[0]
+		}
+		return cty.ObjectVal(map[string]cty.Value{"outputs": r.outputs(s, &tv, v, 0)})
+	}
+	all := map[string]cty.Value{"outputs": r.gather(s, v)}
+	if s.usesTasks {
+		all["each"] = r.tasks(s, v)
+	}
+	return cty.ObjectVal(all)
+}
+
+// gather is step.<name>.outputs of a step with fan-out: for each output the list of what
+// the tasks have that are there, in their order.
+func (r *runScope) gather(s *stepConfig, v *view) cty.Value {
+	lists := make(map[string]cty.Value, len(s.outputs))
+	for _, o := range s.outputs {
+		lists[o.name] = r.gatherOne(s, o, v)
+	}
+	return cty.ObjectVal(lists)
+}
+
+func (r *runScope) gatherOne(s *stepConfig, o *stepOutput, v *view) cty.Value {
+	settled := s.tolerate != nil || !o.static()
+	ty := o.valueType()
+	list := make([]cty.Value, 0, len(v.tasks))
+	for i := range v.tasks {
+		tv := &v.tasks[i]
+		if settled && !tv.Status.Ended() {
+			if ty.HasDynamicTypes() {
+				return cty.DynamicVal
+			}
+			return cty.UnknownVal(cty.List(ty))
+		}
+		if absent(s, tv, settled) {
+			continue
+		}
+		list = append(list, r.output(s, o, tv, v, i))
+	}
+	switch {
+	case ty.HasDynamicTypes():
+		return cty.TupleVal(list)
+	case len(list) == 0:
+		return cty.ListValEmpty(ty)
+	}
+	return cty.ListVal(list)
+}
+
+// tasks is step.<name>.each: an object for each task that is there, by key.
+func (r *runScope) tasks(s *stepConfig, v *view) cty.Value {
+	var it *items
+	if s.usesEachItems {
+		it = r.itemsOf(s)
+	}
+	all := make(map[string]cty.Value, len(v.tasks))
+	var first cty.Type
+	equal := true
+	for i := range v.tasks {
+		if absent(s, &v.tasks[i], s.tolerate != nil) {
+			continue
+		}
+		task := r.task(s, v, i, it)
+		if len(all) == 0 {
+			first = task.Type()
+		} else {
+			equal = equal && task.Type().Equals(first)
+		}
+		all[v.key(i)] = task
+	}
+	switch {
+	case len(all) == 0:
+		return cty.EmptyObjectVal
+	case equal:
+		return cty.MapVal(all)
+	}
+	return cty.ObjectVal(all)
+}
+
+// task is one task of a step: its key, index, outputs and, if it holds the items of the
+// step, what it is made for.
+func (r *runScope) task(s *stepConfig, v *view, i int, it *items) cty.Value {
+	attrs := map[string]cty.Value{
+		"key":     cty.StringVal(v.key(i)),
+		"index":   cty.NumberIntVal(int64(i)),
+		"outputs": r.outputs(s, &v.tasks[i], v, i),
+		"value":   cty.DynamicVal,
+	}
+	if it != nil && i < len(it.values) {
+		attrs["value"] = it.values[i]
+	}
+	return cty.ObjectVal(attrs)
+}
+
+// outputs is what one task leaves.
+func (r *runScope) outputs(s *stepConfig, tv *engine.TaskView, v *view, i int) cty.Value {
+	attrs := make(map[string]cty.Value, len(s.outputs))
+	for _, o := range s.outputs {
+		attrs[o.name] = r.output(s, o, tv, v, i)
+	}
+	return cty.ObjectVal(attrs)
+}
+
+// output is one output of one task: null if the task is skipped or did not make it,
+// unknown if that is not decided yet.
+func (r *runScope) output(s *stepConfig, o *stepOutput, tv *engine.TaskView, v *view, i int) cty.Value {
+	ty := o.valueType()
+	raw, has := tv.Values[o.name]
+	if has && bytes.Equal(bytes.TrimSpace(raw), []byte("null")) && o.kind != engine.OutputJSON {
+		return cty.NullVal(ty)
+	}
+	if o.kind.Static() {
+		rel, ok := tv.Static[o.name]
+		switch {
+		case !ok:
+			return cty.NullVal(ty)
+		case o.optional && !tv.Status.Ended():
+			return cty.UnknownVal(ty)
+		case o.optional && !tv.Status.OK():
+			return cty.NullVal(ty)
+		}
+		return r.result(tv, rel)
+	}
+	switch {
+	case !tv.Status.Ended():
+		return cty.UnknownVal(ty)
+	case !tv.Status.OK() || !has:
+		return cty.NullVal(ty)
+	}
+	val, err := r.decode(o, tv, raw)
+	if err != nil {
+		name := engine.TaskName(engine.StepName(s.name), v.FanOut, v.key(i))
+		r.diags = append(r.diags, errorf(o.rng, "Output does not fit its type", "Output %q of task %s: %s", o.name, name, sentenceErr(err)))
+		return cty.DynamicVal
+	}
+	return val
+}
+
+// result is the path of a file that a task leaves.
+func (r *runScope) result(tv *engine.TaskView, rel string) cty.Value {
+	p := engine.ResultPath(tv.Dir, rel)
+	if r.paths != nil {
+		r.paths[p] = true
+	}
+	return r.ev.pathText(p)
+}
+
+// decode reads the recorded value of a files, json or text output.
+func (r *runScope) decode(o *stepOutput, tv *engine.TaskView, raw json.RawMessage) (cty.Value, error) {
+	switch o.kind {
+	case engine.OutputFiles:
+		var rels []string
+		if err := json.Unmarshal(raw, &rels); err != nil {
+			return cty.NilVal, fmt.Errorf("the record is damaged: %w", err)
+		}
+		if len(rels) == 0 {
+			return cty.ListValEmpty(cty.String), nil
+		}
+		list := make([]cty.Value, len(rels))
+		for i, rel := range rels {
+			list[i] = r.result(tv, rel)
+		}
+		return cty.ListVal(list), nil
+	case engine.OutputText:
+		var s string
+		if err := json.Unmarshal(raw, &s); err != nil {
+			return cty.NilVal, fmt.Errorf("the record is damaged: %w", err)
+		}
+		return cty.StringVal(s), nil
+	}
+	return decodeJSON(o, raw)
+}
+
+// decodeJSON gives JSON that a task wrote the type that its output declares.
+func decodeJSON(o *stepOutput, raw []byte) (cty.Value, error) {
+	if o.defaults == nil && !o.typ.HasDynamicTypes() {
+		if v, err := ctyjson.Unmarshal(raw, o.typ); err == nil {
+			return v, nil
+		}
+	}
+	ty, err := ctyjson.ImpliedType(raw)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	v, err := ctyjson.Unmarshal(raw, ty)
+	if err != nil {
+		return cty.NilVal, err
+	}
+	if o.defaults != nil && !v.IsNull() {
+		v = o.defaults.Apply(v)
+	}
+	v, err = convert.Convert(v, o.constraint)
+	if err != nil {
+		if path, ok := err.(cty.PathError); ok && len(path.Path) > 0 {
+			return cty.NilVal, fmt.Errorf("%s: %w", pathString(path.Path), err)
+		}
+		return cty.NilVal, err
+	}
+	return v, nil
+}
+
+// itemsOf returns what the tasks of s are made for, evaluated again: the scope does not
+// hold it. nil: that cannot be said.
+func (r *runScope) itemsOf(s *stepConfig) *items {
+	if it, ok := r.items[s]; ok {
+		return it
+	}
+	r.items[s] = nil
+	v := r.view(s)
+	if v == nil {
+		return nil
+	}
+	var it *items
+	if from := s.elementOf; from != nil {
+		it = r.elements(s, from, true)
+	} else {
+		t := &task{ev: r.ev, step: s, spec: &engine.TaskSpec{}, final: true, skipped: r.skipped}
+		var n nameSet
+		for _, a := range s.fanOutArgs() {
+			n.of(&a.refs)
+		}
+		t.ctx = r.ev.context(n)
+		it = t.items()
+		r.diags = append(r.diags, t.diags...)
+	}
+	if it != nil && len(it.values) != v.Size {
+		it = nil // was made from something else: the results it came from are new
+	}
+	r.items[s] = it
+	return it
+}
+
+// fanOutArgs are the arguments that decide about the tasks of a step.
+func (s *stepConfig) fanOutArgs() []*arg {
+	var out []*arg
+	for _, name := range []string{"for_each", "each_key"} {
+		if a := s.args.own(name); a != nil {
+			out = append(out, a)
+		}
+	}
+	if m := s.matrix; m != nil {
+		out = append(out, m.axes...)
+		for _, b := range m.include {
+			out = append(out, b.args...)
+		}
+		for _, b := range m.exclude {
+			out = append(out, b.args...)
+		}
+	}
+	return out
+}
+
+// elements are the items of a step with for_each = step.<from>.each: the tasks of from.
+// values says that what those are made for is used.
+func (r *runScope) elements(s, from *stepConfig, values bool) *items {
+	v := r.view(from)
+	if v == nil {
+		return nil
+	}
+	var made *items
+	if values {
+		made = r.itemsOf(from)
+	}
+	it := &items{keys: v.Keys, values: make([]cty.Value, len(v.tasks))}
+	for i := range v.tasks {
+		it.values[i] = r.task(from, v, i, made)
+	}
+	return it
+}
+
+// skipped returns the name of the first task without fan-out that refs use and that has
+// no result since it was skipped; "" if there is none.
+func (r *runScope) skipped(refs *refs) string {
+	find := func(steps []stepRef) string {
+		for _, ref := range steps {
+			if ref.step.fanOut() {
+				continue
+			}
+			v := r.view(ref.step)
+			if v != nil && len(v.tasks) > 0 && absent(ref.step, &v.tasks[0], true) {
+				return ref.step.name
+			}
+		}
+		return ""
+	}
+	if name := find(refs.steps); name != "" {
+		return name
+	}
+	for _, l := range refs.locals {
+		steps, _ := l.reach()
+		if name := find(steps); name != "" {
+			return name
+		}
+	}
+	return ""
+}

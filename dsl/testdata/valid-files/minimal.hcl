@@ -1,0 +1,1 @@
+step "hello" { script = "echo hello" }
