@@ -1,0 +1,483 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"flow/engine"
+	"flow/executor/local/model"
+)
+
+// A gateRunner holds every try until the test lets it end.
+type gateRunner struct {
+	mu       sync.Mutex
+	gates    map[engine.JobID]chan Exit
+	ran      []string // "<id>#<attempt>"
+	graces   []time.Duration
+	changed  chan struct{}
+	left     []string // what Leftovers was asked to end
+	leftErr  error
+	finished map[engine.JobID]Exit
+}
+
+func newGateRunner() *gateRunner {
+	return &gateRunner{gates: map[engine.JobID]chan Exit{}, changed: make(chan struct{}, 1000), finished: map[engine.JobID]Exit{}}
+}
+
+func (r *gateRunner) Run(t *Try, started func()) Exit {
+	gate := make(chan Exit, 1)
+	r.mu.Lock()
+	r.gates[t.Job] = gate
+	r.ran = append(r.ran, fmt.Sprintf("%s#%d", t.Job, t.Attempt))
+	r.mu.Unlock()
+	started()
+	r.changed <- struct{}{}
+	e := <-gate
+	r.mu.Lock()
+	delete(r.gates, t.Job)
+	r.mu.Unlock()
+	return e
+}
+
+func (r *gateRunner) Stop(id engine.JobID, grace time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.graces = append(r.graces, grace)
+	r.pass(id, 143)
+}
+
+func (r *gateRunner) pass(id engine.JobID, code int) {
+	if gate := r.gates[id]; gate != nil {
+		select {
+		case gate <- Exit{ExitCode: &code, StatusReason: engine.ReasonExited}:
+		default: // it has been told
+		}
+	}
+}
+
+// end lets a try end.
+func (r *gateRunner) end(id engine.JobID, code int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pass(id, code)
+}
+
+func (r *gateRunner) Leftovers(tries []*Try, _ time.Duration) error {
+	for _, t := range tries {
+		r.left = append(r.left, fmt.Sprintf("%s#%d", t.Job, t.Attempt))
+	}
+	return r.leftErr
+}
+
+func (r *gateRunner) Finished(t *Try) (Exit, bool) {
+	e, ok := r.finished[t.Job]
+	return e, ok
+}
+
+func (r *gateRunner) Close() {}
+
+// wait waits until n tries have begun in all.
+func (r *gateRunner) wait(t *testing.T, n int) {
+	t.Helper()
+	for {
+		r.mu.Lock()
+		have := len(r.ran)
+		r.mu.Unlock()
+		if have >= n {
+			return
+		}
+		select {
+		case <-r.changed:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("%d tries have begun, want %d", have, n)
+		}
+	}
+}
+
+func spec(name string, size int) *engine.JobSpec {
+	s := &engine.JobSpec{
+		Name: name, Run: "01jtest", Step: engine.StepName(name), FanOut: size > 0, ArraySize: size, Tasks: engine.Upto(max(size, 1)),
+		Task: &engine.TaskSpec{Command: []string{"true"}}, WorkDir: "/nowhere", Attempts: 1,
+	}
+	return s
+}
+
+func submit(t testing.TB, x *Executor, s *engine.JobSpec) engine.JobID {
+	t.Helper()
+	id, err := x.Submit(t.Context(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func describe(t testing.TB, x *Executor, ids ...engine.JobID) []engine.Job {
+	t.Helper()
+	jobs, err := x.Describe(t.Context(), ids)
+	if err != nil || len(jobs) != len(ids) {
+		t.Fatalf("Describe(%v) = %v, %v", ids, jobs, err)
+	}
+	return jobs
+}
+
+// until waits for a job to have ended.
+func until(t testing.TB, x *Executor, id engine.JobID, s engine.JobStatus) engine.Job {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		if j := describe(t, x, id)[0]; j.Status == s {
+			return j
+		}
+		select {
+		case <-x.Changed():
+		case <-deadline:
+			t.Fatalf("%s is not %v: %+v", id, s, describe(t, x, id)[0])
+		}
+	}
+}
+
+// crash returns the journal as it would be found if the process died now.
+func crash(t testing.TB, x *Executor) string {
+	t.Helper()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	b, err := os.ReadFile(x.journal.f.Name())
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := journalPath(t)
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// After a crash, ended jobs are ended, queued ones go on, and what ran has lost its
+// host: it is retried if its strategy says so.
+func TestCrash(t *testing.T) {
+	r := newGateRunner()
+	x := openTest(t, Options{Runner: r, Journal: journalPath(t), VCPUs: 2, MemoryMiB: 1 << 20})
+	again := spec("again", 3)
+	again.Attempts, again.Attempt = 2, 4
+	again.Evaluate = []engine.EvaluateOn{{StatusReason: "Host EC2*", Retry: true}, {Reason: "*"}}
+	a := submit(t, x, again)
+	r.wait(t, 2)
+	r.end(a.Child(0), 0)
+	until(t, x, a.Child(0), engine.JobSucceeded)
+	r.wait(t, 3)
+	r.end(a.Child(1), 7)
+	until(t, x, a.Child(1), engine.JobFailed)
+	b := submit(t, x, spec("b", 0))
+	r.wait(t, 4)
+	follow := spec("follow", 0)
+	follow.DependsOn = []engine.Dependency{{Job: b}}
+	c := submit(t, x, follow)
+	d := submit(t, x, spec("d", 0))
+	if err := x.Terminate(t.Context(), d, "not this"); err != nil {
+		t.Fatal(err)
+	}
+	before := describe(t, x, a.Child(0), a.Child(1), d)
+	instance := x.instance(t)
+
+	r2 := newGateRunner()
+	y := openTest(t, Options{Runner: r2, Journal: crash(t, x), VCPUs: 1, MemoryMiB: 1 << 20})
+	if diff := cmp.Diff(before, describe(t, y, a.Child(0), a.Child(1), d)); diff != "" {
+		t.Errorf("what had ended has changed (-before +after):\n%s", diff)
+	}
+	if want := []string{string(a.Child(2)) + "#4", string(b) + "#1"}; !cmp.Equal(r2.left, want) {
+		t.Errorf("leftovers were looked for of %v, want %v", r2.left, want)
+	}
+	lost := model.HostLost(instance)
+	if j := describe(t, y, b)[0]; j.Status != engine.JobFailed || j.StatusReason != lost || j.ExitCode != nil || len(j.Attempts) != 1 {
+		t.Errorf("what ran without retries is %+v", j)
+	}
+	if j := describe(t, y, c)[0]; j.StatusReason != engine.ReasonDependency {
+		t.Errorf("what depended on it is %+v", j)
+	}
+	r2.wait(t, 1)
+	if j := describe(t, y, a.Child(2))[0]; len(j.Attempts) != 1 || j.Attempts[0].StatusReason != lost || j.Attempts[0].Started.IsZero() {
+		t.Errorf("what ran with retries is %+v", j)
+	}
+	if want := []string{string(a.Child(2)) + "#5"}; !cmp.Equal(r2.ran, want) {
+		t.Errorf("%v was run, want %v", r2.ran, want)
+	}
+	r2.end(a.Child(2), 0)
+	until(t, y, a, engine.JobFailed)
+	e := submit(t, y, spec("e", 0)) // numbers of new jobs go on where the old ones ended
+	r2.wait(t, 2)
+	r2.end(e, 0)
+	until(t, y, e, engine.JobSucceeded)
+
+	z := openTest(t, Options{Runner: newGateRunner(), Journal: crash(t, y)})
+	all := []engine.JobID{a, a.Child(0), a.Child(1), a.Child(2), b, c, d, e}
+	if diff := cmp.Diff(describe(t, y, all...), describe(t, z, all...)); diff != "" {
+		t.Errorf("a second crash changed something:\n%s", diff)
+	}
+}
+
+func (x *Executor) instance(t *testing.T) string {
+	t.Helper()
+	instance := ""
+	if _, err := replay(x.journal.f, func(r *record) {
+		if r.kind == 'o' {
+			instance = r.instance
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return instance
+}
+
+// What had ended well when the driver died, though nobody wrote it down, is not run
+// again, and starts nothing before the host is back.
+func TestFinishedAcrossCrash(t *testing.T) {
+	r := newGateRunner()
+	x := openTest(t, Options{Runner: r, Journal: journalPath(t), VCPUs: 1, MemoryMiB: 1 << 20})
+	a := submit(t, x, spec("a", 3))
+	r.wait(t, 1)
+
+	r2 := newGateRunner()
+	r2.finished[a.Child(0)] = Exit{ExitCode: new(0), StatusReason: engine.ReasonExited}
+	y := openTest(t, Options{Runner: r2, Journal: crash(t, x), VCPUs: 1, MemoryMiB: 1 << 20})
+	r2.wait(t, 1)
+	jobs := describe(t, y, a.Child(0), a.Child(1), a.Child(2))
+	if jobs[0].Status != engine.JobSucceeded || jobs[0].Started.IsZero() {
+		t.Errorf("the finished child is %+v", jobs[0])
+	}
+	if len(jobs[1].Attempts) != 0 || jobs[2].Status != engine.JobRunnable {
+		t.Errorf("the others are %+v", jobs[1:])
+	}
+	z := openTest(t, Options{Runner: newGateRunner(), Journal: crash(t, y)})
+	if j := describe(t, z, a.Child(0))[0]; !cmp.Equal(j, jobs[0]) {
+		t.Errorf("after one more crash the finished child is %+v", j)
+	}
+}
+
+func TestLeftoversThatStay(t *testing.T) {
+	r := newGateRunner()
+	x := openTest(t, Options{Runner: r, Journal: journalPath(t)})
+	submit(t, x, spec("a", 0))
+	r.wait(t, 1)
+	r2 := newGateRunner()
+	r2.leftErr = errors.New("process 77 does not end")
+	path := crash(t, x)
+	if y, err := Open(Options{Runner: r2, Journal: path}); err == nil || !strings.Contains(err.Error(), "process 77") {
+		t.Errorf("Open = %v, %v", y, err)
+	}
+	r2.leftErr = nil
+	openTest(t, Options{Runner: r2, Journal: path}) // the failed Open holds no lock
+}
+
+// Close is no end of the jobs: the next Open finds a lost host, and goes on.
+func TestCloseAndOpen(t *testing.T) {
+	path := journalPath(t)
+	r := newGateRunner()
+	x, err := Open(Options{Runner: r, Journal: path, VCPUs: 1, MemoryMiB: 1 << 20, Grace: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := spec("a", 2)
+	s.Attempts = 2
+	a := submit(t, x, s)
+	r.wait(t, 1)
+	closeTest(t, x)
+	closeTest(t, x)
+	if !cmp.Equal(r.graces, []time.Duration{time.Minute}) {
+		t.Errorf("stopped with %v, want once with the grace", r.graces)
+	}
+	if _, err := x.Submit(t.Context(), spec("late", 0)); !errors.Is(err, engine.ErrRefused) {
+		t.Errorf("Submit to a closed executor: %v", err)
+	}
+	if err := x.Terminate(t.Context(), a, "late"); err == nil {
+		t.Error("Terminate by a closed executor says nothing")
+	}
+
+	r2 := newGateRunner()
+	y := openTest(t, Options{Runner: r2, Journal: path, VCPUs: 2, MemoryMiB: 1 << 20})
+	r2.wait(t, 2)
+	jobs := describe(t, y, a.Child(0), a.Child(1))
+	if len(jobs[0].Attempts) != 1 || !strings.HasPrefix(jobs[0].Attempts[0].StatusReason, engine.ReasonHostLost) || len(jobs[1].Attempts) != 0 {
+		t.Errorf("children are %+v", jobs)
+	}
+}
+
+// Close does not wait longer than its context.
+func TestCloseInAHurry(t *testing.T) {
+	r := newGateRunner()
+	x, err := Open(Options{Runner: deafRunner{r}, Grace: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	submit(t, x, spec("a", 0))
+	r.wait(t, 1)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := x.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	if n := len(r.graces); n == 0 || r.graces[n-1] != 0 {
+		t.Errorf("stopped with %v, want no grace at the end", r.graces)
+	}
+}
+
+// A deafRunner's tries end by SIGKILL only.
+type deafRunner struct{ *gateRunner }
+
+func (r deafRunner) Stop(id engine.JobID, grace time.Duration) {
+	if grace == 0 {
+		r.gateRunner.Stop(id, 0)
+	}
+}
+
+func TestLock(t *testing.T) {
+	path := journalPath(t)
+	openTest(t, Options{Runner: newGateRunner(), Journal: path})
+	_, err := Open(Options{Runner: newGateRunner(), Journal: path})
+	var locked *LockedError
+	if !errors.As(err, &locked) || locked.PID != os.Getpid() || !strings.Contains(err.Error(), path) {
+		t.Errorf("a second Open: %v", err)
+	}
+}
+
+func TestJournalOfSomethingElse(t *testing.T) {
+	path := journalPath(t)
+	if err := os.WriteFile(path, []byte("SQLite format 3\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(Options{Runner: newGateRunner(), Journal: path}); err == nil || !strings.Contains(err.Error(), "no journal") {
+		t.Errorf("Open of another file: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "SQLite format 3\n" {
+		t.Errorf("the other file is %q now, %v", b, err)
+	}
+	if _, err := Open(Options{Runner: newGateRunner(), Journal: filepath.Join(path, "x")}); err == nil {
+		t.Error("Open in no directory succeeded")
+	}
+}
+
+// A journal that ends anywhere is read as far as it is whole, and can be written on.
+func TestTornJournal(t *testing.T) {
+	r := newGateRunner()
+	x := openTest(t, Options{Runner: r, Journal: journalPath(t), VCPUs: 1, MemoryMiB: 1 << 20})
+	a := submit(t, x, spec("a", 2))
+	r.wait(t, 1)
+	r.end(a.Child(0), 3)
+	r.wait(t, 2)
+	whole, err := os.ReadFile(crash(t, x))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, junk := range []string{"", "\x00\x00\x00\x00", "x 12 0 0\n", "s 12 id {\"name\":\n", "z 1\n", "r 1 0 0 1 9\n", "\n"} {
+		for n := 0; n <= len(whole); n += 1 + n%7 {
+			torn := append(bytes.Clone(whole[:n]), junk...)
+			if n < len(journalHeader)+1 {
+				torn = whole[:n]
+			}
+			path := journalPath(t)
+			if err := os.WriteFile(path, torn, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			y, err := Open(Options{Runner: newGateRunner(), Journal: path})
+			if err != nil {
+				t.Fatalf("%d bytes and %q: %v", n, junk, err)
+			}
+			b := submit(t, y, spec("b", 0))
+			closeTest(t, y)
+			z, err := Open(Options{Runner: newGateRunner(), Journal: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			describe(t, z, b)
+			closeTest(t, z)
+		}
+	}
+}
+
+// A journal that cannot be written takes no more jobs; what runs goes on.
+func TestJournalThatFails(t *testing.T) {
+	r := newGateRunner()
+	x := openTest(t, Options{Runner: r, Journal: journalPath(t)})
+	a := submit(t, x, spec("a", 0))
+	r.wait(t, 1)
+	x.mu.Lock()
+	real := x.journal.f
+	broken, err := os.Open(real.Name()) // for reading only
+	if err != nil {
+		t.Fatal(err)
+	}
+	x.journal.f = broken
+	x.mu.Unlock()
+	t.Cleanup(func() { real.Close() })
+	if _, err := x.Submit(t.Context(), spec("b", 0)); err == nil || errors.Is(err, engine.ErrRefused) {
+		t.Errorf("Submit without a journal: %v, want an error of unknown outcome", err)
+	}
+	r.end(a, 0)
+	until(t, x, a, engine.JobSucceeded)
+}
+
+func TestJournalRoundTrip(t *testing.T) {
+	f, err := os.Create(journalPath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	j := &journal{f: f}
+	s := spec("a", 2)
+	s.Keys = []string{"a b", "\n\"ü"}
+	want := []*record{
+		{kind: 'o', ms: 1, instance: "i-0123", pid: os.Getpid(), capacity: model.Capacity{VCPUs: 0.25, MemoryMiB: 77, GPUs: 1}},
+		{kind: 's', ms: 2, id: "id", spec: s},
+		{kind: 'r', ms: 3, index: -1, attempt: 1},
+		{kind: 'x', ms: 4, job: 5, index: 6, attempt: 7, exit: Exit{ExitCode: new(137), Reason: "a \"b\"\n", StatusReason: "c  d"}},
+		{kind: 'f', ms: 5, index: 1, attempt: 2, exit: Exit{}},
+		{kind: 't', ms: 6, job: 1, index: -1, reason: "because \x00\xff of ü"},
+		{kind: 'k', ms: 7},
+	}
+	line := []byte(`{"name":"a","run":"01jtest","step":"a","fan_out":true,"array_size":2,"task":{"command":["true"]},"tasks":"0-1","keys":["a b","\n\"ü"],"work_dir":"/nowhere","attempt":0,"attempts":1,"vcpus":0,"memory_mib":0}`)
+	if err := errors.Join(
+		j.resume(0),
+		j.opened(1, "i-0123", model.Capacity{VCPUs: 0.25, MemoryMiB: 77, GPUs: 1}),
+		j.submitted(2, "id", line),
+		j.started(3, 0, -1, 1),
+		j.exited('x', 4, 5, 6, 7, want[3].exit),
+		j.exited('f', 5, 0, 1, 2, Exit{}),
+		j.terminated(6, 1, -1, want[5].reason),
+		j.ticked(7),
+	); err != nil {
+		t.Fatal(err)
+	}
+	var got []*record
+	good, err := replay(f, func(r *record) { got = append(got, r) })
+	if err != nil || good != j.size {
+		t.Errorf("replay: %d bytes of %d, %v", good, j.size, err)
+	}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("records differ (-want +got):\n%s", diff)
+	}
+}
+
+// Whatever a line holds, reading it does not crash.
+func FuzzParseRecord(f *testing.F) {
+	for _, line := range []string{
+		"o 1 i-1 2 0.5 3 4", `s 1 id {"name":"a"}`, "r 1 2 3 4", `x 1 2 3 4 - "a b" ""`, `t 1 2 -1 "x"`, "k 1", "", "x", "x  ", `x 1 2 3 4 5 "`,
+	} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		r, ok := parseRecord(line)
+		if ok && (r == nil || r.kind != line[0]) {
+			t.Errorf("parseRecord(%q) = %+v", line, r)
+		}
+	})
+}

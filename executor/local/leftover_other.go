@@ -1,0 +1,36 @@
+//go:build unix && !linux
+
+package local
+
+import (
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// findMarked asks ps for the processes with one of marks in their environment, but for
+// this one and its parent. The system shows only the environments of the user's own.
+func findMarked(marks []string) ([]process, error) {
+	out, err := exec.Command("ps", "-axEww", "-o", "pid=,command=").Output()
+	if err != nil {
+		return nil, err
+	}
+	var found []process
+	for line := range strings.Lines(string(out)) {
+		number, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		pid, err := strconv.Atoi(number)
+		if err != nil || pid == os.Getpid() || pid == os.Getppid() {
+			continue
+		}
+		if hasMark(strings.ReplaceAll(rest, " ", "\x00"), marks) {
+			found = append(found, process{pid, -1})
+		}
+	}
+	return found, nil
+}
+
+func (pr process) signal(sig syscall.Signal) { _ = syscall.Kill(pr.pid, sig) }
+
+func (pr process) close() {}

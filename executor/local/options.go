@@ -1,0 +1,55 @@
+package local
+
+import (
+	"time"
+
+	"flow/executor/agent"
+)
+
+// Options say how an embedded AWS Batch is to be opened. The zero value is usable:
+// it keeps no journal and has the size of the machine.
+type Options struct {
+	// Journal is the path of the file that keeps the jobs over the death of the
+	// process; its directory must exist. "": nothing is kept.
+	Journal string
+
+	// The size of the one instance that jobs are packed on. 0: what the machine has
+	// (no GPUs are looked for).
+	VCPUs     float64
+	MemoryMiB int
+	GPUs      int
+
+	// Containers is the command tasks with an image are run with: "docker" or "podman".
+	// "": tasks run as processes, whatever their image.
+	Containers string
+
+	// Secret resolves a reference of TaskSpec.Secrets when a task starts. nil: a task
+	// that has secrets fails to start.
+	Secret func(ref string) (string, error)
+
+	// Memo remembers the sha256 of outputs; nil: nobody does.
+	Memo agent.Memo
+
+	// Grace is the time between SIGTERM and SIGKILL. 0: 30 seconds, as with ECS.
+	Grace time.Duration
+
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+
+	// Runner runs the tries; nil: one made from these options, of processes or containers.
+	Runner Runner
+
+	// Strict is for a Batch as AWS runs it: a request for more than the instance has
+	// waits in RUNNABLE for ever, where it would else be cut down to what there is, and
+	// the limits that only exist in AWS (a timeout of at least 60 s) hold.
+	Strict bool
+
+	// Retention is how long ended jobs are remembered; 0: for ever.
+	Retention time.Duration
+}
+
+// DefaultGrace is the time between SIGTERM and SIGKILL (ECS, stopTimeout).
+const DefaultGrace = 30 * time.Second
+
+// newRunner makes the Runner of o when Options.Runner is nil.
+var newRunner func(o *Options) (Runner, error)

@@ -1,0 +1,146 @@
+package local
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"flow/engine"
+	"flow/executor/local/model"
+)
+
+// A record is a line of the journal. Which fields are set depends on its kind.
+type record struct {
+	kind byte
+	ms   int64
+
+	instance string // o
+	pid      int
+	capacity model.Capacity
+
+	id   engine.JobID // s
+	spec *engine.JobSpec
+
+	job, index, attempt int // r, x, f; t without attempt
+	exit                Exit
+	reason              string // t
+}
+
+// replay hands the lines of a journal to apply, up to the first that is torn or makes
+// no sense, as a crash may leave it at the end. It returns how many bytes are good.
+func replay(f *os.File, apply func(*record)) (int64, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	in := bufio.NewReaderSize(f, 1<<16)
+	line, err := in.ReadBytes('\n')
+	switch {
+	case err == io.EOF:
+		return 0, nil // nothing, or less than its first line
+	case err != nil:
+		return 0, err
+	case string(line) != journalHeader+"\n":
+		return 0, fmt.Errorf("%s is no journal of this version of flow: it begins with %q", f.Name(), line[:min(len(line), 40)])
+	}
+	good := int64(len(line))
+	for {
+		line, err := in.ReadBytes('\n')
+		if err == io.EOF {
+			return good, nil
+		}
+		if err != nil {
+			return good, err
+		}
+		r, ok := parseRecord(string(line[:len(line)-1]))
+		if !ok {
+			return good, nil
+		}
+		apply(r)
+		good += int64(len(line))
+	}
+}
+
+// parseRecord reads a line, without its newline.
+func parseRecord(line string) (*record, bool) {
+	in := fields{rest: line}
+	kind := in.text()
+	if len(kind) != 1 {
+		return nil, false
+	}
+	r := &record{kind: kind[0], ms: int64(in.int())}
+	switch r.kind {
+	case 'o':
+		r.instance, r.pid = in.text(), in.int()
+		r.capacity = model.Capacity{VCPUs: in.float(), MemoryMiB: in.int(), GPUs: in.int()}
+	case 's':
+		r.id = engine.JobID(in.text())
+		r.spec = new(engine.JobSpec)
+		if json.Unmarshal([]byte(in.rest), r.spec) != nil {
+			return nil, false
+		}
+		in.rest = ""
+	case 'r', 'x', 'f':
+		r.job, r.index, r.attempt = in.int(), in.int(), in.int()
+		if r.kind != 'r' {
+			r.exit = in.exit()
+		}
+	case 't':
+		r.job, r.index, r.reason = in.int(), in.int(), in.quoted()
+	case 'k':
+	default:
+		return nil, false
+	}
+	return r, !in.bad && in.rest == ""
+}
+
+// fields are what is left of a line.
+type fields struct {
+	rest string
+	bad  bool // something was not what it should be
+}
+
+func (f *fields) text() string {
+	var s string
+	s, f.rest, _ = strings.Cut(f.rest, " ")
+	f.bad = f.bad || s == ""
+	return s
+}
+
+func (f *fields) int() int {
+	n, err := strconv.Atoi(f.text())
+	f.bad = f.bad || err != nil
+	return n
+}
+
+func (f *fields) float() float64 {
+	n, err := strconv.ParseFloat(f.text(), 64)
+	f.bad = f.bad || err != nil
+	return n
+}
+
+func (f *fields) quoted() string {
+	q, err := strconv.QuotedPrefix(f.rest)
+	if err != nil {
+		f.bad = true
+		return ""
+	}
+	s, err := strconv.Unquote(q)
+	f.bad = f.bad || err != nil
+	f.rest = strings.TrimPrefix(f.rest[len(q):], " ")
+	return s
+}
+
+func (f *fields) exit() Exit {
+	var e Exit
+	if code := f.text(); code != "-" {
+		n, err := strconv.Atoi(code)
+		f.bad = f.bad || err != nil
+		e.ExitCode = &n
+	}
+	e.Reason, e.StatusReason = f.quoted(), f.quoted()
+	return e
+}

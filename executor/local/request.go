@@ -1,0 +1,85 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"flow/engine"
+	"flow/executor/local/model"
+)
+
+// request turns a job into what the model knows of it.
+func request(spec *engine.JobSpec) *model.Request {
+	r := &model.Request{
+		Name:       spec.Name,
+		Queue:      queueName(spec.Queue),
+		Definition: string(spec.Step),
+		ArraySize:  spec.ArraySize,
+		DependsOn:  spec.DependsOn,
+		Attempts:   spec.Attempts,
+		Evaluate:   spec.Evaluate,
+		Timeout:    spec.Timeout,
+		Resources:  spec.Resources,
+		Tags:       spec.Tags,
+		Payload:    spec,
+	}
+	if r.VCPUs == 0 {
+		r.VCPUs = 1
+	}
+	if r.MemoryMiB == 0 {
+		r.MemoryMiB = engine.DefaultMemoryMiB
+	}
+	return r
+}
+
+// queueName returns the name of a queue given by name, by ARN, or not at all.
+func queueName(queue string) string {
+	if queue == "" {
+		return DefaultQueue
+	}
+	if strings.HasPrefix(queue, "arn:") {
+		return queue[strings.LastIndexByte(queue, '/')+1:]
+	}
+	return queue
+}
+
+// checkSpec reports what is wrong with a job in itself, where Batch would not see it.
+func checkSpec(spec *engine.JobSpec) error {
+	size := spec.Size()
+	switch {
+	case spec.Task == nil:
+		return errors.New("it has no task to run")
+	case spec.ArraySize < 0:
+		return fmt.Errorf("its array size is %d", spec.ArraySize)
+	case spec.Tasks.Len() != size:
+		return fmt.Errorf("it has %d tasks for %d children", spec.Tasks.Len(), size)
+	case spec.Keys != nil && len(spec.Keys) != size:
+		return fmt.Errorf("it has %d keys for %d children", len(spec.Keys), size)
+	case spec.Items != nil && len(spec.Items) != size:
+		return fmt.Errorf("it has %d items for %d children", len(spec.Items), size)
+	}
+	return nil
+}
+
+func newRunning(e *model.Effect) *running {
+	spec := e.Request.Payload.(*engine.JobSpec)
+	return &running{
+		Try: Try{
+			Job: e.ID(), Spec: spec, Index: max(e.Index, 0), Array: e.Index >= 0,
+			Attempt: taskAttempt(spec, e.Attempt), BatchAttempt: e.Attempt, Resources: e.Granted,
+			Queue: e.Request.Queue, ComputeEnvironment: computeEnvironment, LogStream: e.LogStream,
+		},
+		job: e.Job, index: e.Index,
+	}
+}
+
+// taskAttempt numbers a try over all jobs that tried its task.
+func taskAttempt(spec *engine.JobSpec, batchAttempt int) int {
+	return max(spec.Attempt, 1) + batchAttempt - 1
+}
+
+// Environment returns the variables that Batch sets for the try, as NAME=value.
+func (t *Try) Environment() []string {
+	return model.Environment(t.ComputeEnvironment, t.Queue, t.Job, t.BatchAttempt, t.Spec.ArraySize)
+}
