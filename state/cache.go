@@ -1,0 +1,124 @@
+package state
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"flow/engine"
+)
+
+// Lookup returns, for each key, the newest known result, or a Hit with an empty Dir. It
+// does not look whether the files are still there.
+func (db *DB) Lookup(ctx context.Context, keys []engine.CacheKey) ([]engine.Hit, error) {
+	hits := make([]engine.Hit, len(keys))
+	err := db.read(ctx, func(q reader) error {
+		l := lookup{ctx: ctx, q: q, hits: hits, steps: map[[2]int64]*hitStep{}}
+		for from := 0; from < len(keys); from += lookupKeys {
+			if err := l.chunk(keys, from, min(from+lookupKeys, len(keys))); err != nil {
+				return err
+			}
+		}
+		return l.resolve()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return hits, nil
+}
+
+// lookupKeys is how many keys one query asks for, all as one blob: binding them one by
+// one would take longer than finding them.
+const lookupKeys = 10_000
+
+type lookup struct {
+	ctx   context.Context
+	q     reader
+	hits  []engine.Hit
+	found []foundResult
+	steps map[[2]int64]*hitStep
+}
+
+type foundResult struct {
+	at        int
+	step      *hitStep
+	idx       int64
+	task, out *string
+}
+
+// hitStep is a step that has results.
+type hitStep struct {
+	run     engine.RunID // "": it is gone
+	workDir string
+	name    engine.StepName
+	fanOut  bool
+}
+
+func (l *lookup) chunk(keys []engine.CacheKey, from, to int) error {
+	blob := make([]byte, 0, 32*(to-from))
+	for _, k := range keys[from:to] {
+		blob = append(blob, k[:]...)
+	}
+	rows, err := l.q.QueryContext(l.ctx, `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < ?2)
+		SELECT n.i, c.run, c.step, c.idx, c.task, c.outputs
+		FROM n CROSS JOIN cache c ON c.key = substr(?1, 32 * n.i + 1, 32)`, blob, int64(to-from))
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var f foundResult
+		var id [2]int64
+		if err := rows.Scan(&f.at, &id[0], &id[1], &f.idx, &f.task, &f.out); err != nil {
+			return err
+		}
+		f.at += from
+		if keys[f.at] == (engine.CacheKey{}) {
+			continue
+		}
+		if f.step = l.steps[id]; f.step == nil {
+			f.step = &hitStep{}
+			l.steps[id] = f.step
+		}
+		l.found = append(l.found, f)
+	}
+	return rows.Err()
+}
+
+// resolve turns the rows found into hits.
+func (l *lookup) resolve() error {
+	for id, s := range l.steps {
+		err := l.q.QueryRowContext(l.ctx, `SELECT r.id, r.work_dir, s.name, s.fan_out FROM runs r JOIN steps s ON s.run = r.num
+			WHERE r.num = ? AND s.step = ?`, id[0], id[1]).Scan(&s.run, &s.workDir, &s.name, &s.fanOut)
+		if err != nil && !isNoRows(err) {
+			return err
+		}
+	}
+	for _, f := range l.found {
+		if f.step.run == "" {
+			continue
+		}
+		key := taskKey(f.step.fanOut, f.task, f.idx)
+		h := engine.Hit{Run: f.step.run, Step: f.step.name, Task: key,
+			Dir: engine.TaskDir(f.step.workDir, f.step.run, f.step.name, engine.KeyDir(f.step.fanOut, key))}
+		if f.out != nil {
+			if err := json.Unmarshal([]byte(*f.out), &h.Outputs); err != nil {
+				return fmt.Errorf("outputs of %s in run %s: %w", engine.TaskName(h.Step, f.step.fanOut, key), h.Run, err)
+			}
+		}
+		l.hits[f.at] = h
+	}
+	return nil
+}
+
+// taskKey returns the key of a task from how it is stored.
+func taskKey(fanOut bool, stored *string, idx int64) string {
+	switch {
+	case !fanOut:
+		return ""
+	case stored != nil:
+		return *stored
+	}
+	return strconv.FormatInt(idx, 10)
+}

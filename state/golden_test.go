@@ -1,0 +1,207 @@
+package state
+
+import (
+	"bufio"
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"flow/engine"
+)
+
+var update = flag.Bool("update", false, "write testdata/events.jsonl anew: only to add kinds and fields, never to change what is there")
+
+// A goldenRow is an event as some release of flow has stored it.
+type goldenRow struct {
+	Seq     int64  `json:"seq"`
+	At      int64  `json:"at"`
+	Kind    string `json:"kind"`
+	Text    string `json:"text,omitempty"`    // a payload that is text
+	Deflate string `json:"deflate,omitempty"` // one that is a blob, in base64
+	CRC     int64  `json:"crc"`
+}
+
+// everyEvent has an event of each kind, and all fields of an event.
+func everyEvent() []engine.Event {
+	exit, script := 137, "echo $FLOW_KEY\n"
+	resources := []engine.Resources{{VCPUs: 0.5, MemoryMiB: 2048, GPUs: 1, DiskGiB: 20}, {VCPUs: 2, MemoryMiB: 4096}}
+	spec := &engine.TaskSpec{
+		Command: []string{"bwa", "mem"}, Script: script, Shell: []string{"bash", "-euo", "pipefail", "-c"},
+		Image: "public.ecr.aws/lab/tools:1", Queue: "spot", JobDefinition: "align:3", Parameters: map[string]string{"genome": "hg38"},
+		Env: map[string]string{"A": "b <&> \u00e9"}, Secrets: map[string]string{"TOKEN": "env:TOKEN"},
+		Inputs:    []engine.Input{{Name: "reads", List: true, Paths: []string{"/data/a b.fq"}, IDs: []string{"sha256:00"}}},
+		Outputs:   []engine.Output{{Name: "bam", Kind: engine.OutputFile, Path: "a.bam", Optional: true, Publish: "/results/"}},
+		Resources: resources, Timeout: 2 * time.Hour, Tags: map[string]string{"project": "hg38"}, Priority: 5,
+		Retry: engine.Retry{Attempts: 3, Rules: []engine.RetryRule{{Class: "oom", ExitCode: "137", Reason: "Out*", StatusReason: "Host*", Exit: true,
+			Delay: time.Minute, MemoryMiB: []int{1, 2}, VCPUs: []float64{1.5}, Queue: "big"}}},
+		Container: &engine.Container{User: "nobody", JobRole: "r", ExecutionRole: "x", InitProcess: true, ReadOnly: true, Privileged: true,
+			Ulimits:   []engine.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
+			Volumes:   []engine.Volume{{Name: "v", HostPath: "/h", EFS: "fs-1", Path: "/p", ReadOnly: true, EFSRoot: "/r", EFSAccess: "ap"}},
+			LogDriver: "awslogs", LogOptions: map[string]string{"a": "b"}, Network: "none", Architecture: "ARM64", Platform: "EC2",
+			SharedMemoryMiB: 64, EphemeralStorage: 30},
+		NoCache: true, CacheVersion: "2",
+	}
+	key := cacheKey("golden", 1)
+	events := []engine.Event{
+		{Kind: engine.RunStarted, Info: &engine.RunInfo{Run: "01kexample", Workflow: "genome", Version: "0.1", WorkDir: "s3://lab/flow", Executor: "local",
+			Variables: map[string]string{"shards": "8"}, Limits: engine.Limits{MaxParallel: 4, NoCache: true}}},
+		{Kind: engine.RunResumed, Reason: "process 7 on node1"},
+		{Kind: engine.StepExpanded, Step: "align", Expanded: &engine.Expanded{
+			Size: 3, Keys: []string{"chr1", "chr2", "x y"}, Groups: []*engine.TaskSpec{spec, {Command: []string{"true"}}}, Group: []int{0, 0, 1},
+			Items: []*engine.Item{nil, {Command: []string{"c"}, Script: &script, Env: map[string]string{"K": "v"}, Inputs: []engine.Input{{Name: "i", Paths: []string{"/p"}}},
+				Outputs: []engine.Output{{Name: "o", Kind: engine.OutputFiles, Path: "*.fq"}}, Absent: "when"}, nil},
+			Absent: engine.RangesOf(1), CacheKeys: append(append(make([]byte, 32), key[:]...), make([]byte, 32)...), Cached: engine.RangesOf(2),
+			Hits: []engine.Hit{{Run: "01kolder", Step: "align", Task: "x y", Dir: "/work/01kolder/align/x%20y", Outputs: engine.Values{"n": json.RawMessage("3")}}},
+		}},
+		{Kind: engine.JobPlanned, Step: "align", Job: 1, Tasks: engine.RangesOf(0, 1), Plan: &engine.JobPlan{Name: "flow-01kexample-align-1-abcdef", Group: 1,
+			DependsOn: []engine.PlannedDep{{Job: 1, Type: engine.DependNToN}}, Attempt: 1, Attempts: 2, Rule: 1}},
+		{Kind: engine.JobAccepted, Job: 1, JobID: "00000000-1111"},
+		{Kind: engine.JobRefused, Job: 2, Reason: "ClientException: no such queue"},
+		{Kind: engine.JobInDoubt, Job: 3, Reason: "timeout"},
+		{Kind: engine.JobEnded, Job: 1, Status: engine.Failed, Reason: engine.ReasonArrayChild},
+		{Kind: engine.JobLost, Job: 3, Reason: "unknown to the executor"},
+		{Kind: engine.TasksRunning, Step: "align", Job: 1, Tasks: engine.RangesOf(0, 1)},
+		{Kind: engine.TasksEnded, Step: "align", Job: 1, Tasks: engine.RangesOf(0, 1), Outcome: engine.TaskRetrying, ExitCode: &exit, Attempts: []int{1, 2}, Infra: 1,
+			Started: []int64{1, 2}, Stopped: []int64{3, 4}, Outputs: []engine.Values{{"n": json.RawMessage(`["a"]`)}, nil},
+			After: epoch.Add(time.Hour), Rule: "oom", Reason: "OutOfMemoryError", Cause: `split["x"]`},
+		{Kind: engine.TasksSkipped, Step: "align", Tasks: engine.RangesOf(2), Status: engine.Skipped, Reason: "when"},
+		{Kind: engine.TasksReset, Step: "align", Tasks: engine.Upto(2)},
+		{Kind: engine.StepReset, Step: "align", Reason: "resume --from align", NoCache: true},
+		{Kind: engine.StepEnded, Step: "align", Status: engine.Cached},
+		{Kind: engine.RunReopened, Reason: "resume --failed"},
+		{Kind: engine.CancelRequested, Reason: "not needed", Cause: "user"},
+		{Kind: engine.RunEnded, Status: engine.Cancelled, Reason: "not needed", Cause: "user",
+			Results: []engine.Result{{Name: "bam", Value: json.RawMessage(`"/a"`), Sensitive: true, Files: []string{"/a"}, Publish: "/b"}}},
+	}
+	large := expanded("merge", 400, "large") // stored deflated
+	large.Expanded.Keys = make([]string, 400)
+	for i := range large.Expanded.Keys {
+		large.Expanded.Keys[i] = strings.Repeat("k", i%9) + string(rune('a'+i%26))
+	}
+	events = append(events, large)
+	for i := range events {
+		events[i].Seq = int64(i) + 1
+		events[i].At = epoch.Add(time.Duration(i) * 1001 * time.Millisecond)
+	}
+	return events
+}
+
+// TestStoredEvents reads events as they have once been stored. They must stay readable
+// for ever: fields and kinds are only added, and then also to testdata/events.jsonl.
+func TestStoredEvents(t *testing.T) {
+	const path = "testdata/events.jsonl"
+	if *update {
+		writeGolden(t, path)
+	}
+	file := value(os.Open(path))(t)
+	defer file.Close()
+	var got []engine.Event
+	lines := bufio.NewScanner(file)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var g goldenRow
+		must(t, json.Unmarshal(lines.Bytes(), &g))
+		r := row{at: g.At, kind: g.Kind, data: g.Text, crc: g.CRC}
+		if g.Deflate != "" {
+			r.data = value(base64.StdEncoding.DecodeString(g.Deflate))(t)
+		}
+		got = append(got, value(decode(g.Seq, &r))(t))
+	}
+	must(t, lines.Err())
+	want := everyEvent()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stored events are not read as they were written (-want +got):\n%s", diff)
+	}
+	if want[len(want)-1].Kind != engine.StepExpanded || !strings.Contains(string(value(os.ReadFile(path))(t)), `"deflate"`) {
+		t.Error("there is no deflated event")
+	}
+}
+
+func writeGolden(t *testing.T, path string) {
+	var b strings.Builder
+	for _, e := range everyEvent() {
+		r := value(encode(&e, e.Seq))(t)
+		g := goldenRow{Seq: e.Seq, At: r.at, Kind: r.kind, CRC: r.crc}
+		switch data := r.data.(type) {
+		case string:
+			g.Text = data
+		case []byte:
+			g.Deflate = base64.StdEncoding.EncodeToString(data)
+		}
+		b.Write(value(json.Marshal(g))(t))
+		b.WriteByte('\n')
+	}
+	must(t, os.WriteFile(path, []byte(b.String()), 0o600))
+}
+
+// TestStoredEventsAreComplete: every kind of event, and every field of one, is stored
+// in testdata/events.jsonl.
+func TestStoredEventsAreComplete(t *testing.T) {
+	kinds := map[string]bool{}
+	unset := map[string]bool{}
+	for _, e := range everyEvent() {
+		kinds[string(e.Kind)] = true
+		markSet(reflect.ValueOf(e), "Event", unset)
+	}
+	file := value(parser.ParseFile(token.NewFileSet(), "../engine/event.go", nil, 0))(t)
+	found := 0
+	for _, decl := range file.Decls {
+		gen, ok := decl.(*ast.GenDecl)
+		if !ok || gen.Tok != token.CONST {
+			continue
+		}
+		for _, spec := range gen.Specs {
+			v := spec.(*ast.ValueSpec)
+			if id, ok := v.Type.(*ast.Ident); ok && id.Name == "Kind" {
+				found++
+				name := strings.Trim(v.Values[0].(*ast.BasicLit).Value, `"`)
+				if !kinds[name] {
+					t.Errorf("no event of kind %s in everyEvent: add one, and run the test with -update", name)
+				}
+			}
+		}
+	}
+	if found < 18 {
+		t.Errorf("only %d kinds found in engine/event.go", found)
+	}
+	for field, missing := range unset {
+		if missing {
+			t.Errorf("%s is set in no event of everyEvent: set it, and run the test with -update", field)
+		}
+	}
+}
+
+// markSet notes which fields of structs have ever been set.
+func markSet(v reflect.Value, name string, unset map[string]bool) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			markSet(v.Elem(), name, unset)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			markSet(v.Index(i), name, unset)
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return
+		}
+		for i := range v.NumField() {
+			field := v.Type().Name() + "." + v.Type().Field(i).Name
+			if before, seen := unset[field]; !seen || before {
+				unset[field] = v.Field(i).IsZero()
+			}
+			markSet(v.Field(i), field, unset)
+		}
+	}
+}

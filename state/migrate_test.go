@@ -1,0 +1,131 @@
+package state
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"flow/engine"
+)
+
+// withMigrations adds migrations for the time of a test.
+func withMigrations(t *testing.T, more ...string) {
+	t.Helper()
+	old := migrations
+	t.Cleanup(func() { migrations = old })
+	migrations = append(append([]string(nil), old...), more...)
+}
+
+func TestMigrate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flow.db")
+	db := mustOpen(t, path, Options{})
+	mustCreate(t, db, "run1", "align")
+	must(t, db.Close())
+
+	withMigrations(t, "CREATE TABLE notes (text TEXT) STRICT", "INSERT INTO notes VALUES ('kept')")
+	if _, err := Open(path, Options{ReadOnly: true}); !errors.Is(err, ErrVersion) {
+		t.Errorf("for reading only: %v", err)
+	}
+	db = mustOpen(t, path, Options{Now: newClock().now})
+	var note string
+	must(t, db.write(t.Context(), func(t *tx) error { return t.get("SELECT text FROM notes", nil, &note) }))
+	if note != "kept" {
+		t.Errorf("note %q", note)
+	}
+	value(db.Run(t.Context(), "run1"))(t)
+	must(t, db.Close())
+
+	copies := value(filepath.Glob(path + ".v1-*"))(t)
+	if len(copies) != 1 || filepath.Base(copies[0]) != "flow.db.v1-20261123T080000" {
+		t.Fatalf("copies %v", copies)
+	}
+	if got := value(os.Stat(copies[0]))(t).Mode().Perm(); got != 0o600 {
+		t.Errorf("mode of the copy: %o", got)
+	}
+	migrations = migrations[:1] // the older flow can go on with the copy
+	value(mustOpen(t, copies[0], Options{ReadOnly: true}).Run(t.Context(), "run1"))(t)
+	if _, err := Open(path, Options{}); !errors.Is(err, ErrVersion) {
+		t.Errorf("older flow: %v", err)
+	}
+}
+
+func TestMigrateFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flow.db")
+	db := mustOpen(t, path, Options{})
+	mustCreate(t, db, "run1", "align")
+	must(t, db.Close())
+
+	withMigrations(t, "CREATE TABLE notes (text TEXT) STRICT; DROP TABLE tasks; SELECT nonsense")
+	if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), "migration 2") {
+		t.Fatalf("error %v", err)
+	}
+	migrations = migrations[:1]
+	db = mustOpen(t, path, Options{})
+	must(t, db.Check(t.Context()))
+	must(t, db.Append(t.Context(), "run1", 1, expanded("align", 1, "")))
+}
+
+func TestTaskStatusesTable(t *testing.T) {
+	db := newDB(t)
+	must(t, db.write(t.Context(), func(tx *tx) error {
+		for s := engine.Pending; s <= engine.Cached; s++ {
+			var name string
+			if err := tx.get("SELECT name FROM task_statuses WHERE code = ?", []any{int64(s)}, &name); err != nil || name != s.String() {
+				t.Errorf("status %d is %q in the table, %q in the engine (%v)", s, name, s, err)
+			}
+		}
+		return nil
+	}))
+}
+
+// TestViews asks each view, as a person with a shell would.
+func TestViews(t *testing.T) {
+	db := newDB(t)
+	mustCreate(t, db, "run1", "split", "align*")
+	e := expanded("align", 2, "")
+	e.Expanded.Keys = []string{"chr1", "chr2"}
+	must(t, db.Append(t.Context(), "run1", 1, e, planned("align", 1, engine.Upto(2)), ended("align", 1, engine.Upto(2), engine.TaskSucceeded)))
+	for query, want := range map[string]string{
+		"SELECT workflow || ' ' || status || ' ' || succeeded FROM run_list":                                  "genome RUNNING 2",
+		"SELECT group_concat(step || ' ' || status, ', ') FROM step_list WHERE run = 'run1'":                  "split PENDING, align RUNNING",
+		"SELECT group_concat(key || ' ' || status || ' ' || seconds, ', ') FROM task_list WHERE step='align'": "chr1 SUCCEEDED 1.0, chr2 SUCCEEDED 1.001",
+		"SELECT step || ' ' || status || ' ' || tasks || ' ' || planned FROM job_list":                        "align PLANNED 0-1 2026-11-23 08:00:00",
+		"SELECT group_concat(seq || ' ' || kind, ', ') FROM event_list":                                       "1 RunStarted, 2 StepExpanded, 3 JobPlanned, 4 TasksEnded",
+	} {
+		var got string
+		must(t, db.write(t.Context(), func(tx *tx) error { return tx.get(query, nil, &got) }))
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", query, got, want)
+		}
+	}
+}
+
+// TestLibcVersion: sqlite works with exactly the libc it was translated against.
+func TestLibcVersion(t *testing.T) {
+	const sqlite, libc = "modernc.org/sqlite", "modernc.org/libc"
+	have := map[string]string{}
+	for _, module := range []string{sqlite, libc} {
+		out, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Version}}", module).Output()
+		if err != nil {
+			t.Fatalf("go list -m %s: %v", module, err)
+		}
+		have[module] = strings.TrimSpace(string(out))
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "mod", "graph").Output()
+	if err != nil {
+		t.Fatalf("go mod graph: %v", err)
+	}
+	want := ""
+	for line := range strings.Lines(string(out)) {
+		from, to, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if from == sqlite+"@"+have[sqlite] && strings.HasPrefix(to, libc+"@") {
+			want = strings.TrimPrefix(to, libc+"@")
+		}
+	}
+	if want == "" || have[libc] != want {
+		t.Errorf("%s is %q; %s %s needs exactly %q", libc, have[libc], sqlite, have[sqlite], want)
+	}
+}

@@ -1,0 +1,435 @@
+package state
+
+import (
+	"fmt"
+
+	"flow/engine"
+)
+
+// A projection is what the tables say about a run: the fold of its events, kept in
+// memory while the run is appended to, so that counting costs nothing and of each row
+// only the last change of a transaction is written. engine.Run folds the same events
+// to decide; the rules here are those of its Apply, for what tables show.
+type projection struct {
+	num   int64 // runs.num
+	id    engine.RunID
+	seq   int64 // of the last event folded
+	run   runState
+	steps []*stepState // steps.step is the index plus 1
+	names map[engine.StepName]*stepState
+	jobs  []*jobState // job n is jobs[n-1]
+
+	// to be written
+	dirtyJobs []*jobState
+	uses      []engine.RunID
+	results   []result
+	answered  bool // requests are
+}
+
+type runState struct {
+	info                    engine.RunInfo // but Variables and Limits
+	status                  engine.Status
+	reason, cause           string
+	created, started, ended int64
+	counts                  Counts
+}
+
+type stepState struct {
+	n        int
+	name     engine.StepName
+	fanOut   bool
+	size     int   // -1: not known
+	expanded int64 // seq of its StepExpanded
+	base     int32
+	status   engine.Status // as the events say; shown is what is stored
+	reason   string
+	cause    string
+	started  int64
+	ended    int64
+	counts   Counts
+	tasks    []taskState
+
+	keys      []string // nil with keysRead: the indices
+	cacheKeys []byte   // 32 bytes a task; nil with keysRead: none
+	keysRead  bool
+
+	dirty      bool
+	wipe       bool // delete the rows of its tasks first
+	fresh      bool // its tasks have no rows yet
+	dirtyTasks []int
+}
+
+type taskState struct {
+	taskRow
+	was   engine.Status // in the table
+	dirty bool
+}
+
+// taskRow is what is stored of a task and can change.
+type taskRow struct {
+	status           engine.Status
+	exited           bool // exit is set
+	exit             int32
+	attempts         int32
+	job              int32
+	started, stopped int64
+	reason, cause    string
+}
+
+type jobState struct {
+	n                         int
+	step                      *stepState
+	name, reason              string
+	id                        engine.JobID
+	status                    JobStatus
+	group, attempt            int
+	tasks                     engine.Ranges
+	planned, submitted, ended int64
+	dirty                     bool
+}
+
+// result is a row of the cache.
+type result struct {
+	key     []byte
+	step    int
+	idx     int
+	task    any // its key, as it is stored: the step may be reset before this is
+	outputs engine.Values
+	at      int64
+}
+
+// shown is the status of a step that is stored: it is RUNNING once a task of it is or was.
+func (s *stepState) shown() engine.Status {
+	switch {
+	case s.status.Ended():
+		return s.status
+	case s.counts[engine.Running]+s.counts[engine.Succeeded]+s.counts[engine.Failed] > 0:
+		return engine.Running
+	}
+	return engine.Pending
+}
+
+func (p *projection) addStep(name engine.StepName, fanOut bool) *stepState {
+	s := &stepState{n: len(p.steps) + 1, name: name, fanOut: fanOut, size: -1, dirty: true, keysRead: true}
+	p.steps = append(p.steps, s)
+	p.names[name] = s
+	return s
+}
+
+// apply folds an event. An error means that it cannot follow the ones before it.
+func (p *projection) apply(t *tx, seq int64, e *engine.Event) error {
+	at := e.At.UnixMilli()
+	if p.seq == 0 && e.Kind != engine.RunStarted {
+		return fmt.Errorf("comes before %s", engine.RunStarted)
+	}
+	p.seq = seq
+	switch e.Kind {
+	case engine.RunStarted:
+		if e.Info == nil || seq != 1 || e.Info.Run != p.id {
+			return fmt.Errorf("has no info, is not the first, or is of another run")
+		}
+		p.run = runState{info: *e.Info, created: at, counts: p.run.counts}
+		return nil
+	case engine.CancelRequested:
+		p.answered = true
+		return nil
+	case engine.RunEnded:
+		if !e.Status.Ended() {
+			return fmt.Errorf("a run cannot end %s", e.Status)
+		}
+		p.run.status, p.run.reason, p.run.cause, p.run.ended = e.Status, e.Reason, e.Cause, at
+		p.answered = true
+		return nil
+	case engine.RunReopened:
+		p.run.status, p.run.reason, p.run.cause, p.run.ended = engine.Running, "", "", 0
+	}
+	if p.run.status == engine.Pending {
+		p.run.status = engine.Running
+	}
+	if p.run.started == 0 {
+		p.run.started = at
+	}
+	switch e.Kind {
+	case engine.RunResumed, engine.RunReopened:
+		return nil
+	case engine.JobAccepted, engine.JobRefused, engine.JobInDoubt, engine.JobEnded, engine.JobLost:
+		return p.applyJob(e, at)
+	}
+	return p.applyStep(t, e, at)
+}
+
+func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
+	if e.Step == "" {
+		return nil // a kind of event that shows in no table
+	}
+	s := p.names[e.Step]
+	if s == nil {
+		x := e.Expanded
+		s = p.addStep(e.Step, x != nil && (x.Keys != nil || x.Size != 1))
+	}
+	s.dirty = true
+	if n := len(e.Tasks); n > 0 && e.Tasks[n-1].To >= len(s.tasks) {
+		return fmt.Errorf("task %d of step %s, which has %d", e.Tasks[n-1].To, s.name, len(s.tasks))
+	}
+	switch e.Kind {
+	case engine.StepExpanded:
+		return p.applyExpanded(s, e, at)
+	case engine.StepReset:
+		p.resetStep(s)
+	case engine.StepEnded:
+		if !e.Status.Ended() {
+			return fmt.Errorf("a step cannot end %s", e.Status)
+		}
+		s.status, s.reason, s.cause, s.ended = e.Status, e.Reason, e.Cause, at
+	case engine.JobPlanned:
+		return p.applyPlanned(s, e, at)
+	case engine.TasksRunning:
+		for i := range e.Tasks.All() {
+			if row := s.tasks[i].taskRow; !row.status.Ended() {
+				row.status, row.started, row.stopped = engine.Running, at, 0
+				p.set(s, i, row)
+			}
+		}
+	case engine.TasksEnded:
+		return p.applyEnded(t, s, e, at)
+	case engine.TasksSkipped:
+		for i := range e.Tasks.All() {
+			row := s.tasks[i].taskRow
+			row.status, row.reason, row.cause, row.exited, row.exit = e.Status, e.Reason, e.Cause, false, 0
+			p.set(s, i, row)
+		}
+	case engine.TasksReset:
+		for i := range e.Tasks.All() {
+			old := s.tasks[i].taskRow
+			p.set(s, i, taskRow{attempts: old.attempts, job: old.job})
+		}
+		s.status, s.reason, s.cause, s.ended = engine.Running, "", "", 0
+	}
+	return nil
+}
+
+// set changes a task.
+func (p *projection) set(s *stepState, i int, row taskRow) {
+	task := &s.tasks[i]
+	if row == task.taskRow {
+		return
+	}
+	if row.status != task.status {
+		s.counts[task.status]--
+		p.run.counts[task.status]--
+		s.counts[row.status]++
+		p.run.counts[row.status]++
+	}
+	task.taskRow = row
+	if !task.dirty {
+		task.dirty = true
+		s.dirtyTasks = append(s.dirtyTasks, i)
+	}
+	s.dirty = true
+}
+
+func (p *projection) applyExpanded(s *stepState, e *engine.Event, at int64) error {
+	x := e.Expanded
+	if x == nil || s.size >= 0 || x.Size < 0 || (x.Keys != nil && len(x.Keys) != x.Size) ||
+		(x.CacheKeys != nil && len(x.CacheKeys) != 32*x.Size) || x.Cached.Len() != len(x.Hits) {
+		return fmt.Errorf("the expansion of step %s does not fit together", s.name)
+	}
+	s.size, s.expanded, s.started, s.status = x.Size, p.seq, at, engine.Running
+	s.keys, s.cacheKeys, s.keysRead = x.Keys, x.CacheKeys, true
+	s.tasks, s.fresh = make([]taskState, x.Size), true
+	s.counts[engine.Pending] += x.Size
+	p.run.counts[engine.Pending] += x.Size
+	if s.base > 0 {
+		for i := range s.tasks {
+			s.tasks[i].attempts = s.base
+		}
+	}
+	for i := range x.Cached.All() {
+		if i >= x.Size {
+			return fmt.Errorf("cached task %d of step %s, which has %d", i, s.name, x.Size)
+		}
+		row := s.tasks[i].taskRow
+		row.status = engine.Cached
+		p.set(s, i, row)
+	}
+	var last engine.RunID
+	for i := range x.Hits {
+		if from := x.Hits[i].Run; from != last && from != p.id {
+			p.uses = append(p.uses, from)
+			last = from
+		}
+	}
+	return nil
+}
+
+func (p *projection) resetStep(s *stepState) {
+	for i := range s.tasks {
+		s.base = max(s.base, s.tasks[i].attempts)
+	}
+	for status, n := range s.counts {
+		p.run.counts[status] -= n
+	}
+	*s = stepState{n: s.n, name: s.name, fanOut: s.fanOut, base: s.base, size: -1, keysRead: true, dirty: true, wipe: true}
+}
+
+func (p *projection) applyPlanned(s *stepState, e *engine.Event, at int64) error {
+	if e.Plan == nil || e.Job != len(p.jobs)+1 || len(e.Tasks) == 0 {
+		return fmt.Errorf("job %d of step %s is out of order, or has no plan", e.Job, s.name)
+	}
+	j := &jobState{n: e.Job, step: s, name: e.Plan.Name, status: JobPlanned, group: e.Plan.Group, attempt: e.Plan.Attempt, tasks: e.Tasks, planned: at}
+	p.jobs = append(p.jobs, j)
+	p.touch(j)
+	for i := range e.Tasks.All() {
+		row := s.tasks[i].taskRow
+		if row.status.Ended() {
+			return fmt.Errorf("%s has ended already", s.taskName(i))
+		}
+		row.job = int32(e.Job)
+		p.set(s, i, row)
+	}
+	return nil
+}
+
+func (p *projection) touch(j *jobState) {
+	if !j.dirty {
+		j.dirty = true
+		p.dirtyJobs = append(p.dirtyJobs, j)
+	}
+}
+
+func (p *projection) applyJob(e *engine.Event, at int64) error {
+	if e.Job < 1 || e.Job > len(p.jobs) {
+		return fmt.Errorf("unknown job %d", e.Job)
+	}
+	j := p.jobs[e.Job-1]
+	if j.status.Ended() {
+		return fmt.Errorf("job %d is over already", e.Job)
+	}
+	p.touch(j)
+	switch e.Kind {
+	case engine.JobAccepted:
+		j.status, j.id, j.submitted = JobSubmitted, e.JobID, at
+		return nil
+	case engine.JobInDoubt:
+		j.status = JobInDoubt
+		return nil
+	case engine.JobRefused:
+		j.status = JobRefused
+	case engine.JobLost:
+		j.status = JobLost
+	default:
+		switch e.Status {
+		case engine.Succeeded:
+			j.status = JobSucceeded
+		case engine.Failed:
+			j.status = JobFailed
+		default:
+			j.status = JobCancelled
+		}
+	}
+	j.reason, j.ended = e.Reason, at
+	s := j.step
+	for i := range j.tasks.All() {
+		if i >= len(s.tasks) || int(s.tasks[i].job) != j.n || s.tasks[i].status.Ended() {
+			continue
+		}
+		row := s.tasks[i].taskRow
+		switch {
+		case e.Kind == engine.JobRefused:
+			row.status, row.reason, row.cause, row.exited, row.exit = engine.Failed, e.Reason, "", false, 0
+		case row.status == engine.Running: // its end is not known
+			row.status = engine.Pending
+			row.attempts++
+		}
+		p.set(s, i, row)
+	}
+	return nil
+}
+
+// taskStatuses are what a try's outcome makes of its task.
+var taskStatuses = map[engine.Outcome]engine.Status{
+	engine.TaskSucceeded: engine.Succeeded,
+	engine.TaskFailed:    engine.Failed,
+	engine.TaskCancelled: engine.Cancelled,
+	engine.TaskRetrying:  engine.Pending,
+	engine.TaskUnstarted: engine.Pending,
+}
+
+func (p *projection) applyEnded(t *tx, s *stepState, e *engine.Event, at int64) error {
+	n := e.Tasks.Len()
+	if (len(e.Attempts) > 1 && len(e.Attempts) != n) || (e.Outputs != nil && len(e.Outputs) != n) ||
+		(e.Started != nil && len(e.Started) != n) || (e.Stopped != nil && len(e.Stopped) != n) {
+		return fmt.Errorf("the lists of step %s do not fit its tasks", s.name)
+	}
+	to, known := taskStatuses[e.Outcome]
+	if !known {
+		return fmt.Errorf("unknown outcome %q", e.Outcome)
+	}
+	if to == engine.Succeeded {
+		if err := p.readKeys(t, s); err != nil {
+			return err
+		}
+	}
+	k := -1
+	for i := range e.Tasks.All() {
+		k++
+		row := s.tasks[i].taskRow
+		if row.status.Ended() {
+			return fmt.Errorf("%s had ended already", s.taskName(i))
+		}
+		row.status, row.reason, row.cause = to, e.Reason, e.Cause
+		row.exited, row.exit = e.ExitCode != nil, 0
+		if row.exited {
+			row.exit = int32(*e.ExitCode)
+		}
+		if len(e.Attempts) > 0 {
+			row.attempts = int32(e.Attempts[min(k, len(e.Attempts)-1)])
+		}
+		if e.Started != nil {
+			row.started = e.Started[k]
+		}
+		if e.Stopped != nil {
+			row.stopped = e.Stopped[k]
+		}
+		p.set(s, i, row)
+		if to == engine.Succeeded && s.cacheKeys != nil {
+			r := result{key: s.cacheKeys[32*i : 32*i+32], step: s.n, idx: i, task: s.key(i), at: at}
+			if e.Outputs != nil {
+				r.outputs = e.Outputs[k]
+			}
+			if [32]byte(r.key) != ([32]byte{}) {
+				p.results = append(p.results, r)
+			}
+		}
+	}
+	return nil
+}
+
+// readKeys makes the keys of a step known that was expanded before this process took
+// the run up: its event has them.
+func (p *projection) readKeys(t *tx, s *stepState) error {
+	if s.keysRead {
+		return nil
+	}
+	e, err := p.event(t, s.expanded)
+	if err != nil {
+		return err
+	}
+	if e.Expanded == nil || e.Expanded.Size != len(s.tasks) {
+		return fmt.Errorf("event %d does not expand step %s to %d tasks", s.expanded, s.name, len(s.tasks))
+	}
+	s.keys, s.cacheKeys, s.keysRead = e.Expanded.Keys, e.Expanded.CacheKeys, true
+	return nil
+}
+
+// key returns a task's key as it is stored: nil for the index.
+func (s *stepState) key(i int) any {
+	if s.keys == nil || !s.fanOut {
+		return nil
+	}
+	return s.keys[i]
+}
+
+func (s *stepState) taskName(i int) string {
+	return engine.TaskName(s.name, s.fanOut, fmt.Sprint(i))
+}
