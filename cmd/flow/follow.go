@@ -1,0 +1,202 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"flow/cmd/flow/internal/view"
+	"flow/engine"
+)
+
+const (
+	redrawEvery    = 200 * time.Millisecond
+	heartbeatEvery = time.Minute
+	shownFailures  = 5 // failed tasks whose log is shown while a run goes on
+	shownNotes     = 20
+	logTail        = 10 // lines of the log of a failed task
+)
+
+// A follower shows a run on stderr while it goes on: redrawn in place on a terminal, a
+// line for each change elsewhere. Drivers tell it what happened; a goroutine of its own
+// draws, so that a slow terminal never slows a run down.
+type follower struct {
+	w     io.Writer
+	term  view.Term
+	quiet bool
+	now   func() time.Time
+	tail  func(t *engine.TaskStatus) []string // last lines of a task's log
+
+	screen   *view.Screen // nil: plain
+	progress *view.Progress
+
+	mu       sync.Mutex
+	run      *view.Run           // newest state; nil: nothing happened yet
+	failures []engine.TaskStatus // to be shown
+	failed   int                 // so far, whether shown or not
+	notes    []string
+	noted    int
+
+	shown    *view.Run // last state whose changes were printed; nil: none
+	lastLine time.Time
+	stop     chan struct{}
+	stopped  chan struct{}
+}
+
+// follow starts to show a run.
+func (a *app) follow(tail func(*engine.TaskStatus) []string) *follower {
+	f := &follower{
+		w: a.stderr, term: a.errTerm(), quiet: a.quiet, now: a.now, tail: tail,
+		lastLine: a.now(), stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	if f.term.Live {
+		f.screen, f.progress = view.NewScreen(a.stderr), view.NewProgress()
+	}
+	go f.loop()
+	return f
+}
+
+// events is told of what happened, by the driver, after it is durable.
+func (f *follower) events(run *engine.Run, events []engine.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := f.run == nil
+	f.update(run, events)
+	if first && (events[0].Kind == engine.RunResumed || events[0].Kind == engine.RunReopened) {
+		f.shown = f.copyRun() // what was before is no change
+	}
+	for i := range events {
+		e := &events[i]
+		if e.Kind != engine.TasksEnded {
+			continue
+		}
+		switch e.Outcome {
+		case engine.TaskFailed:
+			for task := range e.Tasks.All() {
+				if f.failed++; f.failed <= shownFailures {
+					f.failures = append(f.failures, run.Task(e.Step, task))
+				}
+			}
+		case engine.TaskRetrying:
+			if f.noted++; f.noted <= shownNotes {
+				f.notes = append(f.notes, retryNote(run, e))
+			}
+		}
+	}
+}
+
+// update takes a copy of the state of the steps that events touched.
+func (f *follower) update(run *engine.Run, events []engine.Event) {
+	if f.run == nil {
+		created, _ := run.Times()
+		f.run = &view.Run{ID: string(run.ID()), Workflow: run.Workflow().Name, Created: created, Steps: run.Steps()}
+	} else {
+		at := make(map[engine.StepName]bool, 4)
+		whole := false
+		for i := range events {
+			whole = whole || events[i].Kind == engine.RunReopened
+			at[events[i].Step] = true
+		}
+		for i := range f.run.Steps {
+			if name := f.run.Steps[i].Step.Name; whole || at[name] {
+				f.run.Steps[i] = run.StepStatus(name)
+			}
+		}
+	}
+	f.run.Status = run.Status()
+	if _, cancelling := run.Cancelling(); cancelling && !run.Ended() {
+		f.run.Note = "cancelling"
+	}
+}
+
+// retryNote says that tasks are tried again, and why.
+func retryNote(run *engine.Run, e *engine.Event) string {
+	what := run.Task(e.Step, e.Tasks.At(0)).Name
+	if n := e.Tasks.Len(); n > 1 {
+		what = fmt.Sprintf("%s of %s", view.Plural(n, "task"), e.Step)
+	}
+	text := fmt.Sprintf("%s failed and will be tried again: %s", what, whyText(e.ExitCode, e.Reason, ""))
+	if e.Rule != "" {
+		text += " (rule " + e.Rule + ")"
+	}
+	return text
+}
+
+func (f *follower) loop() {
+	defer close(f.stopped)
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.stop:
+			f.show(true)
+			return
+		case <-tick.C:
+			f.show(false)
+		}
+	}
+}
+
+// show brings what is on the terminal up to date.
+func (f *follower) show(last bool) {
+	f.mu.Lock()
+	if f.run == nil {
+		f.mu.Unlock()
+		return
+	}
+	run, before := f.copyRun(), f.shown
+	f.shown = run
+	blocks, notes := f.failures, f.notes
+	f.failures, f.notes = nil, nil
+	f.mu.Unlock()
+
+	now := f.now()
+	text := ""
+	for i := range blocks {
+		text += f.block(run, &blocks[i])
+	}
+	if f.screen != nil {
+		f.screen.Print(text, f.progress.Frame(run, now, f.term))
+		return
+	}
+	lines := ""
+	if !f.quiet {
+		for _, note := range notes {
+			lines += view.Stamp(now) + " " + view.Clean(note) + "\n"
+		}
+		for _, line := range view.Changes(before, run, now) {
+			lines += line + "\n"
+		}
+		if lines == "" && text == "" && !last && now.Sub(f.lastLine) >= heartbeatEvery {
+			lines = view.Heartbeat(run, now) + "\n"
+		}
+	}
+	if lines += text; lines != "" {
+		f.lastLine = now
+		_, _ = io.WriteString(f.w, lines) // nobody listening is no reason to stop
+	}
+}
+
+// copyRun returns a copy of the newest state. The caller holds the lock.
+func (f *follower) copyRun() *view.Run {
+	run := *f.run
+	run.Steps = slices.Clone(f.run.Steps)
+	return &run
+}
+
+// block is what is printed of a failed task.
+func (f *follower) block(run *view.Run, t *engine.TaskStatus) string {
+	fail := view.Failure{
+		Task: t.Name, Why: whyText(t.ExitCode, t.Reason, t.Cause), Attempts: t.Attempts,
+		Log: f.tail(t), More: "flow logs " + shellWord(run.ID+"/"+t.Name),
+	}
+	return fail.Block(f.term)
+}
+
+// close shows the last state, which stays where it is.
+func (f *follower) close() {
+	close(f.stop)
+	<-f.stopped
+}

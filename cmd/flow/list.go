@@ -1,0 +1,96 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flow/cmd/flow/internal/view"
+	"flow/engine"
+	"flow/state"
+)
+
+func newList(a *app) *cobra.Command {
+	var filter state.RunFilter
+	var status, since string
+	cmd := &cobra.Command{
+		Use:     "list",
+		Aliases: []string{"ls"},
+		Short:   "List runs, the newest first",
+		Args:    args(0, 0),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if status != "" {
+				var st engine.Status
+				if err := st.UnmarshalText([]byte(strings.ToUpper(status))); err != nil {
+					return errUsage(cmd.CommandPath(), "-status: %w", err)
+				}
+				filter.Status = []engine.Status{st}
+			}
+			if since != "" {
+				age, err := parseAge(since)
+				if err != nil {
+					return errUsage(cmd.CommandPath(), "-since: %w", err)
+				}
+				filter.Since = a.now().Add(-age)
+			}
+			db, err := a.openState(true)
+			if errors.Is(err, engine.ErrNotFound) {
+				return a.printRuns(nil)
+			}
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			runs, err := db.Runs(cmd.Context(), filter)
+			if err != nil {
+				return err
+			}
+			return a.printRuns(runs)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&status, "status", "", "only runs with that `STATUS`, such as FAILED")
+	flags.StringVar(&filter.Workflow, "workflow", "", "only runs of the workflow `NAME`")
+	flags.StringVar(&since, "since", "", "only runs of the last `TIME`, such as 12h or 7d")
+	flags.IntVarP(&filter.Limit, "limit", "n", 20, "at most `N` runs; 0: all")
+	return cmd
+}
+
+// A listedJSON is a run in a list.
+type listedJSON struct {
+	Run      string         `json:"run"`
+	Workflow string         `json:"workflow"`
+	Status   engine.Status  `json:"status"`
+	Reason   string         `json:"reason,omitempty"`
+	Created  time.Time      `json:"created"`
+	Ended    time.Time      `json:"ended,omitzero"`
+	Tasks    map[string]int `json:"tasks"`
+}
+
+func (a *app) printRuns(runs []state.Run) error {
+	if a.asJSON() {
+		list := []listedJSON{}
+		for _, r := range runs {
+			list = append(list, listedJSON{string(r.ID), r.Workflow, r.Status, r.Reason, r.Created, r.Ended, countsData(r.Tasks)})
+		}
+		return a.printJSON(list)
+	}
+	term := a.outTerm()
+	now := a.now()
+	table := &view.Table{Header: []string{"RUN", "WORKFLOW", "STATUS", "CREATED", "TIME", "TASKS"}}
+	for _, r := range runs {
+		created := r.Created.UTC().Format(time.RFC3339)
+		if term.TTY {
+			created = ago(r.Created, now)
+		}
+		table.Add(string(r.ID), view.Clean(r.Workflow), term.Style.Status(r.Status), created,
+			view.Duration(span(r.Created, r.Ended, now)), view.Counts(r.Tasks).Words(term.Style))
+	}
+	if len(runs) == 0 {
+		a.say("no runs")
+		return nil
+	}
+	return table.Write(a.stdout, term)
+}

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"slices"
+
+	"flow/engine"
+)
+
+// A planJSON is a plan.
+type planJSON struct {
+	Workflow string          `json:"workflow"`
+	Steps    []*planStepJSON `json:"steps"`
+	ToRun    int             `json:"to_run"`
+	Cached   int             `json:"cached"`
+	Complete bool            `json:"complete"` // all tasks are known
+}
+
+type planStepJSON struct {
+	Step      string         `json:"step"`
+	FanOut    bool           `json:"fan_out"`
+	Size      *int           `json:"size"` // null: not known yet
+	Cached    int            `json:"cached"`
+	Absent    int            `json:"absent,omitempty"`
+	ToRun     int            `json:"to_run"`
+	Jobs      []planJobJSON  `json:"jobs"`
+	DependsOn []planDepJSON  `json:"depends_on"`
+	Held      string         `json:"held,omitempty"` // why it is not handed over at once
+	Error     string         `json:"error,omitempty"`
+	NotCached map[string]int `json:"not_cached,omitempty"` // why, and how many tasks
+}
+
+type planJobJSON struct {
+	Size      int                 `json:"size"`
+	DependsOn []engine.PlannedDep `json:"depends_on,omitempty"`
+}
+
+type planDepJSON struct {
+	Step string `json:"step"`
+	Kind string `json:"kind"`
+}
+
+func (r *planReport) data() *planJSON {
+	out := &planJSON{Workflow: r.plan.Run.Workflow().Name, Steps: []*planStepJSON{}}
+	n, more := r.plan.ToRun()
+	out.ToRun, out.Complete = n, !more
+	for i := range r.plan.Steps {
+		p := &r.plan.Steps[i]
+		s := &planStepJSON{
+			Step: string(p.Step.Name), FanOut: p.Step.FanOut, Cached: p.Cached, Absent: p.Absent, ToRun: p.ToRun,
+			Jobs: []planJobJSON{}, DependsOn: []planDepJSON{}, Held: p.Hold.Reason, Error: p.Err, NotCached: r.why[p.Step.Name],
+		}
+		if p.Size >= 0 {
+			s.Size = &p.Size
+		}
+		for _, j := range p.Jobs {
+			s.Jobs = append(s.Jobs, planJobJSON{j.Size, j.DependsOn})
+		}
+		for _, d := range p.Step.Deps {
+			s.DependsOn = append(s.DependsOn, planDepJSON{string(d.Step), string(d.Kind)})
+		}
+		out.Cached += p.Cached
+		out.Steps = append(out.Steps, s)
+	}
+	return out
+}
+
+// byCount returns the keys of m, those with the highest number first.
+func byCount(m map[string]int) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, func(a, b string) int {
+		if d := m[b] - m[a]; d != 0 {
+			return d
+		}
+		if a < b {
+			return -1
+		}
+		return 1
+	})
+	return keys
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"flow/engine"
+	"flow/state"
+)
+
+func newResume(a *app) *cobra.Command {
+	f := &runFlags{}
+	var failed bool
+	var from, only string
+	cmd := &cobra.Command{
+		Use:     "resume RUN",
+		Aliases: []string{"retry"},
+		Short:   "Go on with a run: after an interruption, or with what failed",
+		Long: `Go on with a run, as its workflow was when it was started: take in what has finished,
+and run what is missing. What has succeeded does not run again.
+
+A run that has ended goes on only if told what to do again: the tasks that failed, with
+what was skipped because of them (-failed); a step with all that depends on it (-from);
+or just one step (-only). Variables keep their values; sensitive ones are not kept, and
+have to be given again.`,
+		Args:              args(1, 1),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			if err := f.check(cmd.CommandPath()); err != nil {
+				return err
+			}
+			redo := engine.Redo{Failed: failed, From: engine.StepName(from), Only: engine.StepName(only)}
+			return a.resume(cmd.Context(), argv[0], redo, f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.BoolVar(&failed, "failed", false, "run again what failed, and what was skipped or cancelled because of it")
+	flags.StringVar(&from, "from", "", "run `STEP` again, and all that depends on it")
+	flags.StringVar(&only, "only", "", "run `STEP` again, and nothing else")
+	f.vars.register(flags)
+	f.machine.register(flags)
+	cmd.MarkFlagsMutuallyExclusive("failed", "from", "only")
+	return cmd
+}
+
+func (a *app) resume(ctx context.Context, ref string, redo engine.Redo, f *runFlags) error {
+	db, err := a.openState(false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	row, err := db.FindRun(ctx, ref)
+	if err != nil {
+		return err
+	}
+	s, err := a.takeUp(ctx, db, row, f, false)
+	if err != nil {
+		return err
+	}
+	if redo != (engine.Redo{}) {
+		s.prepare = func(ctx context.Context, d *engine.Driver) error { return s.redo(ctx, d, redo) }
+	}
+	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s goes on", s.id, s.program.Workflow.Name))
+	if err != nil {
+		return err
+	}
+	return a.sumUp(run)
+}
+
+// redo makes parts of the run go again.
+func (s *session) redo(ctx context.Context, d *engine.Driver, redo engine.Redo) error {
+	run, err := d.Load(ctx, s.id)
+	if err != nil {
+		return err
+	}
+	events, err := run.Redo(redo)
+	if err != nil {
+		if errors.Is(err, engine.ErrNotFound) {
+			return errUsage("flow resume", "%w", err)
+		}
+		return err
+	}
+	if len(events) == 0 {
+		s.a.say("nothing is to be done again: the run is %s", run.Status())
+		return nil
+	}
+	// A wish to cancel that is still there was meant for the run as it was.
+	if err := s.db.DropRequests(ctx, s.id); err != nil {
+		return err
+	}
+	return d.Record(ctx, events...)
+}
+
+// asNotStarted gives the error of a run that another process drives its exit code.
+func asNotStarted(err error) error {
+	var held *state.HeldError
+	if errors.As(err, &held) {
+		return &exitError{code: exitNotStarted, err: err}
+	}
+	return err
+}

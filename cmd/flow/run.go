@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// runFlags are the flags of commands that run tasks.
+type runFlags struct {
+	vars        varFlags
+	workDir     string
+	maxParallel int
+	noCache     bool
+	machine     machineFlags
+}
+
+func (f *runFlags) register(flags *pflag.FlagSet) {
+	f.vars.register(flags)
+	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: the workflow's work_dir, else .flow/work)")
+	flags.IntVar(&f.maxParallel, "max-parallel", 0, "at most `N` tasks at a time")
+	flags.BoolVar(&f.noCache, "no-cache", false, "run every task, even if its result is known")
+	f.machine.register(flags)
+}
+
+// machineFlags say what of this machine tasks may use.
+type machineFlags struct {
+	Containers string  `json:"containers,omitempty"`
+	VCPUs      float64 `json:"vcpus,omitempty"`
+	MemoryMiB  int     `json:"memory_mib,omitempty"`
+	GPUs       int     `json:"gpus,omitempty"`
+}
+
+func (m *machineFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&m.Containers, "containers", "", "run tasks that have an image in containers, with `docker` or podman")
+	flags.Float64Var(&m.VCPUs, "vcpus", 0, "use `N` CPUs of this machine (default: all)")
+	flags.Var((*memoryFlag)(&m.MemoryMiB), "memory", "use so much `MEMORY` of this machine, such as 8GiB (default: all)")
+	flags.IntVar(&m.GPUs, "gpus", 0, "use `N` GPUs of this machine (default: none)")
+}
+
+// over returns m with what was given in flags put over it.
+func (m machineFlags) over(flags machineFlags) machineFlags {
+	if flags.Containers != "" {
+		m.Containers = flags.Containers
+	}
+	if flags.VCPUs > 0 {
+		m.VCPUs = flags.VCPUs
+	}
+	if flags.MemoryMiB > 0 {
+		m.MemoryMiB = flags.MemoryMiB
+	}
+	if flags.GPUs > 0 {
+		m.GPUs = flags.GPUs
+	}
+	return m
+}
+
+func (m *machineFlags) check(cmd string) error {
+	switch {
+	case m.Containers != "" && m.Containers != "docker" && m.Containers != "podman":
+		return errUsage(cmd, "-containers takes docker or podman, and not %q", m.Containers)
+	case m.VCPUs < 0 || m.GPUs < 0:
+		return errUsage(cmd, "-vcpus and -gpus cannot be negative")
+	}
+	return nil
+}
+
+// memoryFlag is a flag with an amount of memory, in MiB.
+type memoryFlag int
+
+func (m *memoryFlag) String() string { return "" }
+
+func (m *memoryFlag) Type() string { return "string" }
+
+func (m *memoryFlag) Set(s string) error {
+	mib, err := parseSize(s)
+	if err == nil {
+		*m = memoryFlag(mib)
+	}
+	return err
+}
+
+func newRun(a *app) *cobra.Command {
+	f := &runFlags{}
+	cmd := &cobra.Command{
+		Use:   "run [PATH]",
+		Short: "Run a workflow and follow it",
+		Long: `Run the workflow at PATH (a .hcl or .hcl.json file, or a directory of them; default:
+here) and follow it until it ends. Tasks whose result is known are CACHED and do not run.
+
+Everything that happens is kept in .flow/flow.db: a run can be interrupted, or die, at
+any moment, and flow resume goes on. The values of the workflow's outputs are printed
+on stdout, all else on stderr.`,
+		Args: args(0, 1),
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			if err := f.check(cmd.CommandPath()); err != nil {
+				return err
+			}
+			return a.run(cmd.Context(), pathOf(argv), f)
+		},
+	}
+	f.register(cmd.Flags())
+	return cmd
+}
+
+func (f *runFlags) check(cmd string) error {
+	if f.maxParallel < 0 {
+		return errUsage(cmd, "-max-parallel cannot be negative")
+	}
+	return f.machine.check(cmd)
+}
+
+// pathOf returns the PATH of a command's arguments: the directory we are in, unless given.
+func pathOf(argv []string) string {
+	if len(argv) == 0 {
+		return "."
+	}
+	return argv[0]
+}
+
+func (a *app) run(ctx context.Context, path string, f *runFlags) error {
+	db, err := a.openState(false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	s, err := a.startRun(ctx, db, path, f)
+	if err != nil {
+		return err
+	}
+	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s", s.id, s.program.Workflow.Name))
+	if err != nil {
+		return err
+	}
+	return a.sumUp(run)
+}

@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"flow/cmd/flow/internal/view"
+	"flow/engine"
+)
+
+// A statusCommand is one invocation of flow status.
+type statusCommand struct {
+	*app
+	watch    bool
+	failed   bool
+	exitCode bool
+}
+
+// watchEvery is how often flow status -watch looks.
+const watchEvery = time.Second
+
+func newStatus(a *app) *cobra.Command {
+	c := &statusCommand{app: a}
+	cmd := &cobra.Command{
+		Use:   "status [RUN[/STEP[[\"KEY\"]]]]",
+		Short: "Show a run: steps, counts, failed tasks and why",
+		Long: `Show a run: its steps with their counts, what waits for what, and the tasks that failed
+with the reason. Of RUN/STEP, show its tasks. Without RUN the newest run is taken.`,
+		Args:              args(0, 1),
+		ValidArgsFunction: a.completeRuns,
+		RunE: func(cmd *cobra.Command, argv []string) error {
+			t, err := targetOf(argv)
+			if err != nil {
+				return err
+			}
+			return c.run(cmd.Context(), t)
+		},
+	}
+	cmd.Flags().BoolVar(&c.watch, "watch", false, "show it again and again until the run ends")
+	cmd.Flags().BoolVar(&c.failed, "failed", false, "of a step: only tasks that failed")
+	cmd.Flags().BoolVar(&c.exitCode, "exit-code", false, "exit with the code of the run, as flow run does")
+	return cmd
+}
+
+func (c *statusCommand) run(ctx context.Context, t target) error {
+	past, err := c.openRun(ctx, t.run)
+	if err != nil {
+		return err
+	}
+	defer past.close()
+	term := c.outTerm()
+	screen := view.NewScreen(c.stdout)
+	for {
+		if _, err := t.check(past.run); err != nil {
+			return err
+		}
+		var text strings.Builder
+		if err := c.show(ctx, &text, past, t, term); err != nil {
+			return err
+		}
+		switch {
+		case c.watch && term.Live && !c.asJSON():
+			screen.Draw(fitted(text.String(), term))
+		default:
+			if _, err := io.WriteString(c.stdout, text.String()); err != nil {
+				return err
+			}
+		}
+		if !c.watch || past.run.Ended() {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return exit(exitInterrupted)
+		case <-time.After(watchEvery):
+		}
+		if err := past.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	if c.exitCode && past.run.Ended() {
+		return exit(exitCodeOf(past.run.Status(), past.run.Cause()))
+	}
+	return nil
+}
+
+// fitted cuts text to what a screen holds.
+func fitted(text string, term view.Term) []string {
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	if term.Height > 2 && len(lines) > term.Height-1 {
+		lines = lines[:term.Height-1]
+	}
+	for i := range lines {
+		lines[i] = view.Cut(lines[i], term.Columns()-1)
+	}
+	return lines
+}
+
+func (c *statusCommand) show(ctx context.Context, w io.Writer, past *past, t target, term view.Term) error {
+	switch {
+	case t.step != "":
+		return c.showTasks(w, past.run, t, term)
+	case c.asJSON():
+		data := runData(past.run, c.now())
+		if held := past.holder(ctx); held != nil {
+			data.Driver = &driverJSON{Host: held.Owner.Host, PID: held.Owner.PID}
+		}
+		return writeJSON(w, data)
+	}
+	return c.showRun(ctx, w, past, term)
+}
+
+// showRun writes the page about a run.
+func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, term view.Term) error {
+	run, s := past.run, term.Style
+	created, _ := run.Times()
+	wf := run.Workflow()
+	fact := func(name, text string) { fmt.Fprintf(w, "%-10s %s\n", name, text) }
+	fact("run", string(run.ID()))
+	fact("workflow", strings.TrimSuffix(view.Clean(wf.Name+", "+wf.Description), ", "))
+	fact("created", created.UTC().Format(time.RFC3339)+", "+ago(created, c.now()))
+	for _, name := range sortedNames(run.Info().Variables) {
+		fact("variable", view.Clean(name+" = "+run.Info().Variables[name]))
+	}
+	if !run.Ended() {
+		if held := past.holder(ctx); held != nil {
+			fact("driver", fmt.Sprintf("process %d on %s", held.Owner.PID, view.Clean(held.Owner.Host)))
+		} else {
+			fact("driver", s.Yellow("none")+"; go on with: flow resume "+string(run.ID()))
+		}
+	}
+	fmt.Fprintln(w)
+	if err := stepTable(run, s, c.now()).WriteAligned(w, term, ""); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	if _, err := io.WriteString(w, summary(run, term, c.now())); err != nil {
+		return err
+	}
+	if results := run.Results(); len(results) > 0 {
+		fmt.Fprintln(w)
+		return outputTable(results).WriteAligned(w, term, "")
+	}
+	return nil
+}
+
+// stepTable lists the steps of a run, and why those wait that do.
+func stepTable(run *engine.Run, s view.Style, now time.Time) *view.Table {
+	waits := map[engine.StepName]string{}
+	if !run.Ended() {
+		for _, h := range run.Holds(now) {
+			waits[h.Step] = h.Hold.Reason
+		}
+	}
+	table := &view.Table{Header: []string{"STEP", "STATUS", "TASKS", "TIME", "STATE"}, Right: []bool{false, false, true, true}}
+	for _, v := range run.Steps() {
+		size := "?"
+		if v.Size >= 0 {
+			size = view.Count(v.Size)
+		}
+		note := view.Counts(v.Counts).Words(s)
+		for _, more := range []string{waits[v.Step.Name], v.Reason} {
+			if more != "" {
+				note = strings.TrimPrefix(note+"; "+view.Clean(more), "; ")
+			}
+		}
+		took := ""
+		if d := span(v.Started, v.Ended, now); d > 0 && v.Counts[engine.Succeeded]+v.Counts[engine.Failed]+v.Counts[engine.Running] > 0 {
+			took = view.Duration(d)
+		}
+		table.Add(string(v.Step.Name), s.Status(v.Status), size, took, note)
+	}
+	return table
+}
+
+// showTasks lists the tasks of a step, or the one task that is meant.
+func (c *statusCommand) showTasks(w io.Writer, run *engine.Run, t target, term view.Term) error {
+	only, err := t.check(run)
+	if err != nil {
+		return err
+	}
+	table := &view.Table{Header: []string{"TASK", "STATUS", "ATTEMPTS", "TIME", "WHY"}, Right: []bool{false, false, true, true}}
+	list := []*taskJSON{}
+	for i := range max(run.StepStatus(t.step).Size, 0) {
+		task := run.Task(t.step, i)
+		if (only >= 0 && i != only) || (c.failed && task.Status != engine.Failed) {
+			continue
+		}
+		if c.asJSON() {
+			list = append(list, taskData(run, &task))
+			continue
+		}
+		table.Add(view.Clean(task.Name), term.Style.Status(task.Status), fmt.Sprint(task.Attempts),
+			took(&task, c.now()), taskNote(&task))
+	}
+	if c.asJSON() {
+		return writeJSON(w, list)
+	}
+	if len(table.Rows) == 0 {
+		c.say("no such tasks")
+		return nil
+	}
+	return table.Write(w, term)
+}
+
+func took(t *engine.TaskStatus, now time.Time) string {
+	if t.Started.IsZero() || t.Status == engine.Pending {
+		return ""
+	}
+	end := t.Stopped
+	if t.Status == engine.Running {
+		end = time.Time{}
+	}
+	return view.Duration(span(t.Started, end, now))
+}
+
+// taskNote says in a few words what is special about a task.
+func taskNote(t *engine.TaskStatus) string {
+	switch {
+	case t.Hit != nil:
+		return "result of run " + string(t.Hit.Run)
+	case t.Status.OK() || t.Status == engine.Running:
+		return ""
+	case t.Status == engine.Pending && t.Reason == "" && t.ExitCode == nil:
+		return ""
+	}
+	return whyText(t.ExitCode, t.Reason, t.Cause)
+}
+
+// sortedNames returns the keys of m, sorted.
+func sortedNames(m map[string]string) []string {
+	names := make([]string, 0, len(m))
+	for name := range m {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

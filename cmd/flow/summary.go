@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"flow/cmd/flow/internal/view"
+	"flow/engine"
+)
+
+// shownInSummary is how many failed tasks a summary names.
+const shownInSummary = 10
+
+// sumUp says on stderr how a run ended, prints its outputs on stdout, and returns the
+// error that carries its exit code.
+func (a *app) sumUp(run *engine.Run) error {
+	code := exitCodeOf(run.Status(), run.Cause())
+	if !a.quiet || code != exitOK {
+		fmt.Fprint(a.stderr, summary(run, a.errTerm(), a.now()))
+	}
+	switch {
+	case a.asJSON():
+		if err := a.printJSON(runData(run, a.now())); err != nil && code == exitOK {
+			return err
+		}
+	case run.Status().OK() && len(run.Results()) > 0:
+		if err := outputTable(run.Results()).Write(a.stdout, a.outTerm()); err != nil && code == exitOK {
+			return err
+		}
+	}
+	return exit(code)
+}
+
+// summary is what a person is told of a run that has ended, or goes on.
+func summary(run *engine.Run, term view.Term, now time.Time) string {
+	s := term.Style
+	created, ended := run.Times()
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s %s after %s", s.Bold(view.Clean(run.Workflow().Name)), run.ID(), s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
+	if run.Reason() != "" {
+		fmt.Fprintf(&b, ": %s", view.Clean(run.Reason()))
+	}
+	b.WriteByte('\n')
+	var counts view.Counts
+	for _, v := range run.Steps() {
+		for st, n := range v.Counts {
+			counts[st] += n
+		}
+	}
+	if total := counts.Total(); total > 0 {
+		fmt.Fprintf(&b, "  %s: %s\n", view.Plural(total, "task"), counts.Words(s))
+	}
+	failures(&b, run, s)
+	switch {
+	case !run.Ended():
+		fmt.Fprintf(&b, "  go on: flow resume %s\n", run.ID())
+	case run.Status() == engine.Failed || run.Status() == engine.Cancelled:
+		if counts[engine.Failed] > 0 {
+			fmt.Fprintf(&b, "  logs:  flow logs %s -failed\n", run.ID())
+		}
+		fmt.Fprintf(&b, "  again: flow resume %s --failed\n", run.ID())
+	}
+	return b.String()
+}
+
+// failures names the tasks that failed, and steps that did without any of their tasks.
+func failures(b *strings.Builder, run *engine.Run, s view.Style) {
+	shown, more := 0, 0
+	line := func(name, why string) {
+		if shown == shownInSummary {
+			more++
+			return
+		}
+		shown++
+		fmt.Fprintf(b, "  %s %s: %s\n", s.Red("FAILED"), view.Clean(name), why)
+	}
+	for _, v := range run.Steps() {
+		if v.Status == engine.Failed && v.Counts[engine.Failed] == 0 {
+			line(string(v.Step.Name), whyText(nil, v.Reason, ""))
+		}
+		for i := range run.Select(v.Step.Name, engine.Failed).All() {
+			t := run.Task(v.Step.Name, i)
+			line(t.Name, whyText(t.ExitCode, t.Reason, t.Cause))
+		}
+	}
+	if more > 0 {
+		fmt.Fprintf(b, "  … and %s more: flow status %s\n", view.Count(more), run.ID())
+	}
+}

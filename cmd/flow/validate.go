@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/spf13/cobra"
+
+	"flow/cmd/flow/internal/view"
+	"flow/dsl"
+)
+
+func newValidate(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "validate [PATH]",
+		Short: "Check a workflow: syntax, names, types, graph, scripts",
+		Long: `Check the workflow at PATH (a file or a directory; default: here) as far as that can be
+done without the values of its variables: syntax, names, types, references, the graph,
+the scripts. All mistakes are reported at once. It needs neither the network nor the
+files that the workflow works on. -json has the form of terraform validate -json.`,
+		Args: args(0, 1),
+		RunE: func(_ *cobra.Command, argv []string) error { return a.validate(pathOf(argv)) },
+	}
+}
+
+func (a *app) validate(path string) error {
+	dir, sources, err := dsl.Read(path)
+	if err != nil {
+		return err
+	}
+	program, diags := dsl.Load(dir, sources)
+	if a.asJSON() {
+		out, err := dsl.JSON(program.Files, diags)
+		if err != nil {
+			return err
+		}
+		if _, err := a.stdout.Write(out); err != nil {
+			return err
+		}
+		if diags.HasErrors() {
+			return exit(exitProblem)
+		}
+		return nil
+	}
+	if len(diags) > 0 {
+		a.diagnose(program.Files, diags)
+	}
+	if diags.HasErrors() {
+		return exit(exitProblem)
+	}
+	wf := program.Workflow
+	_, err = fmt.Fprintf(a.stdout, "%s is valid: workflow %s, %s, %s\n", path, wf.Name, view.Plural(len(wf.Steps), "step"), view.Plural(len(program.Variables), "variable"))
+	return err
+}
+
+// load reads and checks a workflow. Its mistakes are printed.
+func (a *app) load(path string) (*dsl.Program, []dsl.Source, error) {
+	dir, sources, err := dsl.Read(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	program, err := a.loadSources(dir, sources)
+	return program, sources, err
+}
+
+func (a *app) loadSources(dir string, sources []dsl.Source) (*dsl.Program, error) {
+	program, diags := dsl.Load(dir, sources)
+	if len(diags) > 0 && (!a.quiet || diags.HasErrors()) {
+		a.diagnose(program.Files, diags)
+	}
+	if diags.HasErrors() {
+		return nil, exit(exitProblem)
+	}
+	return program, nil
+}
+
+// diagnose prints diagnostics on stderr, and how many there are.
+func (a *app) diagnose(files map[string]*hcl.File, diags hcl.Diagnostics) {
+	term := a.errTerm()
+	_ = dsl.WriteText(a.stderr, files, diags, term.Columns(), term.Style.Color) // nobody may be reading
+}

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/oklog/ulid/v2"
+
+	"flow/dsl"
+	"flow/engine"
+	"flow/executor/agent"
+	"flow/state"
+)
+
+// This file puts the packages together: it is the only place that knows them all.
+
+// openState opens the state file. With look it must be there, and is not changed.
+func (a *app) openState(look bool) (*state.DB, error) {
+	path, err := a.statePath()
+	if err != nil {
+		return nil, err
+	}
+	if look {
+		db, err := state.Open(path, state.Options{ReadOnly: true, Now: a.now})
+		if errors.Is(err, engine.ErrNotFound) {
+			return nil, fmt.Errorf("there are no runs here: %w", err)
+		}
+		return db, err
+	}
+	if err := makeStateDir(filepath.Dir(path)); err != nil {
+		return nil, err
+	}
+	return state.Open(path, state.Options{Now: a.now})
+}
+
+// newRunID returns the id of a run that begins now.
+func (a *app) newRunID() engine.RunID {
+	return engine.RunID(strings.ToLower(ulid.MustNew(ulid.Timestamp(a.now()), ulid.DefaultEntropy()).String()))
+}
+
+// params are what a run keeps of its command line, for flow resume.
+type params struct {
+	Machine machineFlags `json:"machine,omitzero"`
+}
+
+// startRun loads a workflow, makes a run of it, and takes its lease.
+func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFlags) (*session, error) {
+	program, sources, err := a.load(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{a: a, db: db, home: filepath.Dir(db.Path()), program: program, machine: f.machine, id: a.newRunID(), created: a.now()}
+	template, err := s.bind(f, nil)
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.info(f, template)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := json.Marshal(params{Machine: f.machine})
+	if err != nil {
+		return nil, err
+	}
+	run := state.NewRun{Info: info, Dir: program.Workflow.Dir, Params: kept}
+	for _, src := range sources {
+		run.Sources = append(run.Sources, state.Source(src))
+	}
+	for _, st := range program.Workflow.Steps {
+		run.Steps = append(run.Steps, state.StepInfo{Name: st.Name, FanOut: st.FanOut})
+	}
+	if err := db.CreateRun(ctx, run); err != nil {
+		return nil, err
+	}
+	return s, s.acquire(ctx)
+}
+
+// takeUp loads a run's workflow as it was when the run was created, and takes its lease.
+// A run that only ends needs no variables.
+func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFlags, onlyEnd bool) (*session, error) {
+	program, err := a.storedProgram(ctx, db, row)
+	if err != nil {
+		return nil, err
+	}
+	var kept params
+	if row.Params != nil {
+		if err := json.Unmarshal(row.Params, &kept); err != nil {
+			return nil, fmt.Errorf("the stored options of run %s cannot be read: %w", row.ID, err)
+		}
+	}
+	s := &session{
+		a: a, db: db, home: filepath.Dir(db.Path()), program: program, machine: kept.Machine.over(f.machine), id: row.ID, created: row.Created,
+		workflow: program.Workflow, template: errTemplate{},
+	}
+	if !onlyEnd {
+		info, err := runInfoOf(ctx, db, row.ID)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := s.bind(f, info.Variables); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.acquire(ctx)
+}
+
+// storedProgram loads the workflow of a run from the bytes that are kept with it.
+func (a *app) storedProgram(ctx context.Context, db *state.DB, row state.Run) (*dsl.Program, error) {
+	stored, err := db.Sources(ctx, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	sources := make([]dsl.Source, len(stored))
+	for i, src := range stored {
+		sources[i] = dsl.Source(src)
+	}
+	return a.loadSources(row.Dir, sources)
+}
+
+// bind gives the variables of the session's program their values. Mistakes are printed.
+func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, error) {
+	template, diags := s.program.Bind(f.vars.input(stored), dsl.RunContext{ID: s.id, Time: s.created})
+	if len(diags) > 0 && (!s.a.quiet || diags.HasErrors()) {
+		s.a.diagnose(s.program.Files, diags)
+	}
+	if diags.HasErrors() {
+		return nil, exit(exitProblem)
+	}
+	s.workflow, s.template, s.secret = template.Workflow(), template, secrets(template)
+	return template, nil
+}
+
+// info is what the session's run is created with.
+func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, error) {
+	wf := template.Workflow()
+	workDir := wf.WorkDir
+	switch {
+	case f.workDir != "":
+		abs, err := filepath.Abs(f.workDir)
+		if err != nil {
+			return engine.RunInfo{}, err
+		}
+		workDir = abs
+	case workDir == filepath.Join(wf.Dir, stateDir, "work"): // the default: with the state
+		workDir = filepath.Join(s.home, "work")
+	}
+	return engine.RunInfo{
+		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: "local",
+		Variables: template.StoredVariables(),
+		Limits:    engine.Limits{MaxParallel: f.maxParallel, NoCache: f.noCache},
+	}, nil
+}
+
+// driver puts the driver of the session's run together.
+func (s *session) driver(executor engine.Executor) *engine.Driver {
+	return &engine.Driver{
+		Workflow: s.workflow, Template: s.template, Executor: executor,
+		Log: s.lease, Files: &agent.Files{Memo: s.db}, Cache: s.db, Requests: s.requests(),
+	}
+}
+
+// requests returns a function that asks for wishes of other processes that are new.
+func (s *session) requests() func(context.Context) ([]engine.Request, error) {
+	var seen, after int64
+	first := true
+	return func(ctx context.Context) ([]engine.Request, error) {
+		now, changed, err := s.db.Changed(ctx, seen)
+		if err != nil || (!changed && !first) {
+			return nil, err
+		}
+		seen, first = now, false
+		wishes, err := s.db.Requests(ctx, s.id, after)
+		var out []engine.Request
+		for _, w := range wishes {
+			after = w.Seq
+			out = append(out, engine.Request{Kind: w.Kind, Reason: w.Reason})
+		}
+		return out, err
+	}
+}
+
+// acquire takes the lease of the session's run, and says where its jobs are kept.
+func (s *session) acquire(ctx context.Context) (err error) {
+	s.journal = journalPath(s.home, s.id)
+	if err := os.MkdirAll(filepath.Dir(s.journal), 0o755); err != nil {
+		return err
+	}
+	s.lease, err = s.db.Acquire(ctx, s.id, state.Self(version()))
+	return asNotStarted(err)
+}
+
+// journalPath is where the jobs of a run are kept by the local executor, beside the state.
+func journalPath(home string, id engine.RunID) string {
+	return filepath.Join(home, "jobs", string(id))
+}
+
+// runInfoOf reads what a run was created with.
+func runInfoOf(ctx context.Context, db *state.DB, id engine.RunID) (*engine.RunInfo, error) {
+	e, err := db.Event(ctx, id, 1)
+	if err != nil {
+		return nil, err
+	}
+	if e.Info == nil {
+		return nil, fmt.Errorf("the first event of run %s does not tell what it was created with", id)
+	}
+	return e.Info, nil
+}
+
+// makePlan plans a run of the workflow at path, with what is known of earlier runs.
+func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planReport, error) {
+	program, _, err := a.load(path)
+	if err != nil {
+		return nil, err
+	}
+	statePath, err := a.statePath()
+	if err != nil {
+		return nil, err
+	}
+	s := &session{a: a, program: program, id: a.newRunID(), created: a.now(), home: filepath.Dir(statePath)}
+	template, err := s.bind(f, nil)
+	if err != nil {
+		return nil, err
+	}
+	info, err := s.info(f, template)
+	if err != nil {
+		return nil, err
+	}
+	files := &agent.Files{}
+	driver := &engine.Driver{Workflow: template.Workflow(), Template: template, Files: files}
+	var before *engine.Run
+	db, err := a.openState(true)
+	switch {
+	case err == nil:
+		defer db.Close()
+		files.Memo, driver.Cache = db, db
+		if before, err = a.earlier(ctx, db, info.Workflow, ""); err != nil {
+			return nil, err
+		}
+	case !errors.Is(err, engine.ErrNotFound):
+		return nil, err
+	}
+	plan, err := engine.NewPlan(ctx, driver, info)
+	if err != nil {
+		return nil, err
+	}
+	report := &planReport{plan: plan}
+	report.explain(before)
+	return report, nil
+}
