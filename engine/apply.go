@@ -75,6 +75,7 @@ func (r *Run) apply(e *Event) error {
 	case JobPlanned:
 		return r.applyPlanned(s, e)
 	case TasksRunning:
+		s.begins(e.At)
 		for i := range e.Tasks.All() {
 			if !s.task[i].Ended() {
 				s.set(i, Running)
@@ -107,7 +108,7 @@ func (r *Run) applyExpanded(s *stepState, e *Event) error {
 		return fmt.Errorf("step %q: the expansion does not fit together", s.Name)
 	}
 	n := x.Size
-	s.exp, s.status, s.started = x, Running, e.At
+	s.exp, s.status = x, Running
 	s.task, s.job, s.tries = make([]Status, n), make([]int32, n), make([]uint16, n)
 	s.begun, s.stopped, s.inJob = make([]int64, n), make([]int64, n), make([]bool, n)
 	s.counts = [7]int{Pending: n}
@@ -130,6 +131,13 @@ func (r *Run) applyExpanded(s *stepState, e *Event) error {
 		s.setValues(i, s.hits[i].Outputs)
 	}
 	return nil
+}
+
+// begins notes that a task of s ran at a time.
+func (s *stepState) begins(at time.Time) {
+	if !at.IsZero() && (s.started.IsZero() || at.Before(s.started)) {
+		s.started = at
+	}
 }
 
 func (s *stepState) setValues(i int, v Values) {
@@ -245,6 +253,7 @@ func (r *Run) applyEnded(s *stepState, e *Event) error {
 		}
 		if e.Started != nil {
 			s.begun[i] = e.Started[k]
+			s.begins(millis(e.Started[k]))
 		}
 		if e.Stopped != nil {
 			s.stopped[i] = e.Stopped[k]

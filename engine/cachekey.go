@@ -56,17 +56,17 @@ func specParts(s *TaskSpec) []KeyPart {
 	}
 	for i := range s.Inputs {
 		in := &s.Inputs[i]
-		if !in.List {
-			add("input "+in.Name, strings.Join(in.IDs, ""))
-			continue
+		id := strings.Join(in.IDs, "")
+		if in.List {
+			id = jsonText(in.IDs)
 		}
-		parts = append(parts, KeyPart{"input " + in.Name, jsonText(in.IDs)})
-		// The names are seen by what globs over the directory.
+		parts = append(parts, KeyPart{"input " + in.Name, id})
+		// The script sees under which names its inputs are staged.
 		names := make([]string, len(in.Paths))
 		for k, p := range in.Paths {
 			names[k] = p[strings.LastIndexByte(p, '/')+1:]
 		}
-		parts = append(parts, KeyPart{"names of input " + in.Name, jsonText(names)})
+		parts = append(parts, KeyPart{"name of input " + in.Name, jsonText(names)})
 	}
 	for _, o := range s.Outputs {
 		value := string(o.Kind) + " " + o.Path

@@ -24,18 +24,19 @@ func keyFor(s *TaskSpec, step StepName, key string, i int) CacheKey {
 func TestCacheKey(t *testing.T) {
 	was := keyFor(baseSpec(), "sort", "a", 0)
 	for name, change := range map[string]func(*TaskSpec){
-		"script":          func(s *TaskSpec) { s.Script += " " },
-		"shell":           func(s *TaskSpec) { s.Shell = []string{"sh", "-c"} },
-		"image":           func(s *TaskSpec) { s.Image = "tools:2" },
-		"env value":       func(s *TaskSpec) { s.Env["MODE"] = "slow" },
-		"env name":        func(s *TaskSpec) { s.Env["MORE"] = "" },
-		"input content":   func(s *TaskSpec) { s.Inputs[0].IDs[0] = "sha256:bb" },
-		"input name":      func(s *TaskSpec) { s.Inputs[0].Name = "data" },
-		"input is a list": func(s *TaskSpec) { s.Inputs[0].List = true },
-		"output path":     func(s *TaskSpec) { s.Outputs[0].Path = "o.txt" },
-		"output optional": func(s *TaskSpec) { s.Outputs[0].Optional = true },
-		"cache_version":   func(s *TaskSpec) { s.CacheVersion = "2" },
-		"secret":          func(s *TaskSpec) { s.Secrets = map[string]string{"T": "env:T"} },
+		"script":            func(s *TaskSpec) { s.Script += " " },
+		"shell":             func(s *TaskSpec) { s.Shell = []string{"sh", "-c"} },
+		"image":             func(s *TaskSpec) { s.Image = "tools:2" },
+		"env value":         func(s *TaskSpec) { s.Env["MODE"] = "slow" },
+		"env name":          func(s *TaskSpec) { s.Env["MORE"] = "" },
+		"input content":     func(s *TaskSpec) { s.Inputs[0].IDs[0] = "sha256:bb" },
+		"input name":        func(s *TaskSpec) { s.Inputs[0].Name = "data" },
+		"input's base name": func(s *TaskSpec) { s.Inputs[0].Paths[0] = "/data/b.txt" },
+		"input is a list":   func(s *TaskSpec) { s.Inputs[0].List = true },
+		"output path":       func(s *TaskSpec) { s.Outputs[0].Path = "o.txt" },
+		"output optional":   func(s *TaskSpec) { s.Outputs[0].Optional = true },
+		"cache_version":     func(s *TaskSpec) { s.CacheVersion = "2" },
+		"secret":            func(s *TaskSpec) { s.Secrets = map[string]string{"T": "env:T"} },
 	} {
 		s := baseSpec()
 		change(s)

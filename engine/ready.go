@@ -246,6 +246,9 @@ func (d *decision) endStep(s *stepState) {
 		}
 	case hurt > 0:
 		e.Status, e.Reason = Skipped, fmt.Sprintf("%d of %d tasks lack what they need", hurt, s.exp.Size)
+		if det := s.detail[0]; hurt == s.exp.Size && det != nil {
+			e.Reason = det.Reason
+		}
 	case s.exp.Size > 0 && benign == s.exp.Size:
 		e.Status, e.Reason, e.Cause = Skipped, ReasonWhen, ""
 		if det := s.detail[0]; det != nil {

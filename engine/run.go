@@ -43,7 +43,7 @@ type stepState struct {
 	status  Status
 	reason  string
 	cause   string
-	started time.Time
+	started time.Time // of its first task
 	ended   time.Time
 	noCache bool // known results do not count
 

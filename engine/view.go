@@ -38,9 +38,9 @@ type StepStatus struct {
 	Status  Status
 	Reason  string
 	Cause   string
-	Size    int    // -1: not known yet
-	Counts  [7]int // tasks by Status
-	Started time.Time
+	Size    int       // -1: not known yet
+	Counts  [7]int    // tasks by Status
+	Started time.Time // when its first task ran; zero: none did
 	Ended   time.Time
 }
 

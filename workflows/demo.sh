@@ -8,7 +8,7 @@ flow=${1:-bin/flow}
 workflows/genome/fetch.sh lambda
 
 echo "\$ flow run workflows/genome/genome.hcl"
-"$flow" run workflows/genome/genome.hcl
+"$flow" run workflows/genome/genome.hcl >/dev/null # its outputs come below
 
 echo
 echo "\$ flow outputs @last"

@@ -15,7 +15,9 @@ refresh() {
 tools() {
   local pair missing=()
   for pair; do
-    command -v "${pair%%=*}" >/dev/null || missing+=("${pair#*=}")
+    if ! command -v "${pair%%=*}" >/dev/null && [[ " ${missing[*]-} " != *" ${pair#*=} "* ]]; then
+      missing+=("${pair#*=}")
+    fi
   done
   if [ ${#missing[@]} = 0 ]; then return; fi
   echo "installing ${missing[*]}" >&2

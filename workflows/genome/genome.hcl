@@ -183,7 +183,7 @@ step "coverage" {
   inputs      = { bam = each.value.outputs.bam }
   script      = <<-SH
     jq -n --arg sample "$FLOW_KEY" \
-      --argjson reads "$(samtools view -c -F 4 "$bam")" \
+      --argjson reads "$(samtools view -c -F 0x904 "$bam")" \
       --argjson depth "$(samtools depth -a "$bam" | awk '{ sum += $3 } END { printf "%.3f", sum / NR }')" \
       '{$sample, $reads, $depth}' > coverage.json
   SH
@@ -225,7 +225,8 @@ step "call" {
   }
   env    = { region = each.value.region }
   script = <<-SH
-    bcftools mpileup --no-version -f "$reference/genome.fa" -r "$region" -a AD,DP -Ou "$bams"/*.bam |
+    cd "$reference" # the name of the reference goes into the header: not the path of this run
+    bcftools mpileup --no-version -f genome.fa -r "$region" -a AD,DP -Ou "$bams"/*.bam |
       bcftools call --no-version --ploidy 1 -mv -Ob -o "$calls"
     bcftools index -o "$index" "$calls"
   SH
