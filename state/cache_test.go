@@ -65,8 +65,21 @@ func TestCacheNewest(t *testing.T) {
 			t.Errorf("hit %+v of a deleted run", h)
 		}
 	}
-	mustCreate(t, db, "run3", "align*") // must not be taken for run2
-	if h := value(db.Lookup(t.Context(), keys))(t)[0]; h.Dir != "" {
+}
+
+// TestCacheOfDamagedRun: results that could not be deleted with their run are nobody's.
+func TestCacheOfDamagedRun(t *testing.T) {
+	db := newDB(t)
+	mustCreate(t, db, "run1", "align*")
+	must(t, db.Append(t.Context(), "run1", 1, expanded("align", 1, "s"), planned("align", 1, engine.Upto(1)),
+		ended("align", 1, engine.Upto(1), engine.TaskSucceeded)))
+	must(t, db.write(t.Context(), func(tx *tx) error {
+		_, err := tx.exec("UPDATE events SET crc = crc + 1 WHERE seq = 2")
+		return err
+	}))
+	must(t, db.DeleteRun(t.Context(), "run1"))
+	mustCreate(t, db, "run2", "align*")
+	if h := value(db.Lookup(t.Context(), []engine.CacheKey{cacheKey("s", 0)}))(t)[0]; h.Dir != "" {
 		t.Errorf("hit %+v", h)
 	}
 }

@@ -101,7 +101,7 @@ func (db *DB) explain(err error) error {
 		return err
 	}
 	e := &Error{Path: db.path, What: what, Advice: advice(err), Err: err}
-	if what == ErrBusy && db.network != "" {
+	if errors.Is(what, ErrBusy) && db.network != "" {
 		e.Advice = fmt.Sprintf("it is on a network file system (%s), where one process at a time can use it: "+
 			"wait for the other one, or give each its own file on a local disk with --state", db.network)
 	}

@@ -60,11 +60,14 @@ func fullChild(dir string) error {
 	}
 	acked := seq - 1
 	if !errors.Is(err, ErrFull) && !errors.Is(err, ErrIO) && !errors.Is(err, ErrOutcomeUnknown) {
-		return fmt.Errorf("after %d events: %v, want no space", acked, err)
+		return errors.Join(fmt.Errorf("after %d events, want no space", acked), err)
 	}
 	there, err := countEvents(ctx, db)
-	if err != nil || there < acked || there > acked+1 {
-		return fmt.Errorf("%d events, %d were acknowledged (%v)", there, acked, err)
+	if err != nil {
+		return err
+	}
+	if there < acked || there > acked+1 {
+		return fmt.Errorf("%d events, %d were acknowledged", there, acked)
 	}
 	if err := os.Remove(ballast); err != nil {
 		return err
@@ -78,8 +81,10 @@ func fullChild(dir string) error {
 	if db, err = Open(filepath.Join(dir, "flow.db"), Options{}); err != nil {
 		return err
 	}
-	if n, err := countEvents(ctx, db); err != nil || n != there+1 {
-		return fmt.Errorf("%d events, want %d (%v)", n, there+1, err)
+	if n, err := countEvents(ctx, db); err != nil {
+		return err
+	} else if n != there+1 {
+		return fmt.Errorf("%d events, want %d", n, there+1)
 	}
 	return errors.Join(db.Check(ctx), db.Close())
 }

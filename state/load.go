@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"flow/engine"
@@ -39,7 +40,32 @@ func loadProjection(t *tx, id engine.RunID) (*projection, error) {
 	if err := p.loadTasks(t); err != nil {
 		return nil, err
 	}
-	return p, p.loadJobs(t)
+	if err := p.loadJobs(t); err != nil {
+		return nil, err
+	}
+	return p, p.check()
+}
+
+// errDisagree says that the projections are not what events can have made of them.
+var errDisagree = errors.New("the tables do not agree with each other")
+
+// check looks whether the numbers of tasks are those of the tasks.
+func (p *projection) check() error {
+	var total Counts
+	for _, s := range p.steps {
+		var c Counts
+		for i := range s.tasks {
+			c[s.tasks[i].status]++
+			total[s.tasks[i].status]++
+		}
+		if c != s.counts {
+			return fmt.Errorf("step %s of run %s: %w", s.name, p.id, errDisagree)
+		}
+	}
+	if total != p.run.counts {
+		return fmt.Errorf("run %s: %w", p.id, errDisagree)
+	}
+	return nil
 }
 
 func (p *projection) loadSteps(t *tx) error {
@@ -62,13 +88,10 @@ func (p *projection) loadSteps(t *tx) error {
 			return err
 		}
 		if s.n != len(p.steps)+1 {
-			return fmt.Errorf("step %d of run %s is missing", len(p.steps)+1, p.id)
+			return fmt.Errorf("step %d of run %s: %w", s.n, p.id, errDisagree)
 		}
 		if s.size >= 0 {
 			s.tasks = make([]taskState, s.size)
-			if !s.status.Ended() {
-				s.status = engine.Running // what is stored is what is shown
-			}
 		} else {
 			s.keysRead = true
 		}
@@ -86,18 +109,25 @@ func (p *projection) loadTasks(t *tx) error {
 		return err
 	}
 	defer rows.Close()
-	for rows.Next() {
+	missing := 0
+	for _, s := range p.steps {
+		missing += len(s.tasks)
+	}
+	for ; rows.Next(); missing-- {
 		var step, idx int
 		var r taskRow
 		if err := rows.Scan(&step, &idx, &r.status, &r.attempts, &r.job, &r.exited, &r.exit, &r.reason, &r.cause, &r.started, &r.stopped); err != nil {
 			return err
 		}
 		if step > len(p.steps) || idx >= len(p.steps[step-1].tasks) {
-			return fmt.Errorf("task %d of step %d of run %s is one too many", idx, step, p.id)
+			return fmt.Errorf("task %d of step %d of run %s: %w", idx, step, p.id, errDisagree)
 		}
 		p.steps[step-1].tasks[idx] = taskState{taskRow: r, was: r.status}
 	}
-	return rows.Err()
+	if err := rows.Err(); err != nil || missing == 0 {
+		return err
+	}
+	return fmt.Errorf("%d tasks of run %s: %w", missing, p.id, errDisagree)
 }
 
 func (p *projection) loadJobs(t *tx) error {
@@ -115,7 +145,7 @@ func (p *projection) loadJobs(t *tx) error {
 			return err
 		}
 		if j.n != len(p.jobs)+1 || step < 1 || step > len(p.steps) {
-			return fmt.Errorf("job %d of run %s does not fit", j.n, p.id)
+			return fmt.Errorf("job %d of run %s: %w", j.n, p.id, errDisagree)
 		}
 		if j.tasks, err = parseRanges(tasks); err != nil {
 			return err

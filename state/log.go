@@ -2,7 +2,6 @@ package state
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -92,6 +91,8 @@ func (db *DB) projection(t *tx, run engine.RunID, after int64, events []engine.E
 	}
 	p, err := loadProjection(t, run)
 	switch {
+	case errors.Is(err, errDisagree): // somebody changed them by hand
+		p, err = refold(t, run)
 	case isNoRows(err) && after == 0 && events[0].Kind == engine.RunStarted:
 		p, err = newRun(t, run, NewRun{})
 	case isNoRows(err):
@@ -178,37 +179,44 @@ func (db *DB) eventPage(ctx context.Context, run engine.RunID, after int64) (pag
 func (db *DB) Rebuild(ctx context.Context, run engine.RunID) error {
 	return db.write(ctx, func(t *tx) error {
 		delete(db.runs, run)
-		p, err := resetProjection(t, run)
+		_, err := refold(t, run)
 		if isNoRows(err) {
 			return fmt.Errorf("run %s: %w", run, engine.ErrNotFound)
 		}
-		if err != nil {
-			return err
-		}
-		last := p.seq
-		p.seq = 0
-		for p.seq < last {
-			e, err := p.event(t, p.seq+1)
-			if err != nil {
-				return err
-			}
-			if err := p.apply(t, e.Seq, &e); err != nil {
-				return fmt.Errorf("event %d (%s) of run %s: %w", e.Seq, e.Kind, run, err)
-			}
-		}
-		return p.flush(t, last)
+		return err
 	})
+}
+
+// refold writes the projection of a run anew, and returns it; sql.ErrNoRows if there is
+// no such run.
+func refold(t *tx, run engine.RunID) (*projection, error) {
+	p, err := resetProjection(t, run)
+	if err != nil {
+		return nil, err
+	}
+	last := p.seq
+	p.seq = 0
+	for p.seq < last {
+		e, err := p.event(t, p.seq+1)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.apply(t, e.Seq, &e); err != nil {
+			return nil, fmt.Errorf("event %d (%s) of run %s: %w", e.Seq, e.Kind, run, err)
+		}
+	}
+	return p, p.flush(t, last)
 }
 
 // event reads one event of the run in the transaction.
 func (p *projection) event(t *tx, seq int64) (e engine.Event, err error) {
-	s, err := t.w.stmt(t.ctx, "SELECT seq, at, kind, data, crc FROM events WHERE run = ? AND seq = ?")
+	var r row
+	err = t.get("SELECT at, kind, data, crc FROM events WHERE run = ? AND seq = ?", []any{p.num, seq}, &r.at, &r.kind, &r.data, &r.crc)
+	if isNoRows(err) {
+		return e, fmt.Errorf("event %d of run %s is missing", seq, p.id)
+	}
 	if err != nil {
 		return e, err
 	}
-	e, err = scanEvent(s.QueryRowContext(t.ctx, p.num, seq))
-	if errors.Is(err, sql.ErrNoRows) {
-		err = fmt.Errorf("event %d of run %s is missing", seq, p.id)
-	}
-	return e, err
+	return decode(seq, &r)
 }

@@ -66,18 +66,29 @@ func (db *DB) upgrade(ctx context.Context, conn *sql.Conn) error {
 	if err != nil || have == len(migrations) {
 		return db.explain(err)
 	}
-	backup := fmt.Sprintf("%s.v%d-%s", db.path, have, db.now().UTC().Format("20060102T150405"))
-	f, err := os.OpenFile(backup, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err == nil {
-		err = f.Close() // SQLite fills an empty file, and does not change who may read it
-	}
+	backup, err := emptyFile(fmt.Sprintf("%s.v%d-%s", db.path, have, db.now().UTC().Format("20060102T150405")))
 	if err == nil {
 		_, err = conn.ExecContext(ctx, "VACUUM INTO ?", backup)
 	}
 	if err != nil {
-		return fmt.Errorf("copy of the state file before it is brought up to date, %s: %w", backup, db.explain(err))
+		return fmt.Errorf("copy of the state file before it is brought up to date: %w", db.explain(err))
 	}
 	return db.explain(migrate(ctx, conn, have))
+}
+
+// emptyFile makes a file that only the user may read, called name or, if there is one,
+// name-2, name-3 and so on. SQLite fills it without changing that.
+func emptyFile(name string) (string, error) {
+	for n, path := 1, name; ; path = name + "-" + strconv.Itoa(n) {
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if n++; errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return "", err
+		}
+		return path, f.Close()
+	}
 }
 
 // migrate leads a file from version have to the newest, each step in a transaction.
@@ -162,15 +173,7 @@ func (db *DB) Vacuum(ctx context.Context) error {
 	return db.explain(err)
 }
 
-// millis returns a time as it is stored, and timeOf one that was; NULL or 0 is the
-// zero time.
-func millis(t time.Time) any {
-	if t.IsZero() {
-		return nil
-	}
-	return t.UnixMilli()
-}
-
+// timeOf returns a time as it was stored; NULL or 0 is the zero time.
 func timeOf(ms sql.NullInt64) time.Time {
 	if !ms.Valid || ms.Int64 == 0 {
 		return time.Time{}

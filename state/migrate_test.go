@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"flow/engine"
@@ -49,6 +50,35 @@ func TestMigrate(t *testing.T) {
 	value(mustOpen(t, copies[0], Options{ReadOnly: true}).Run(t.Context(), "run1"))(t)
 	if _, err := Open(path, Options{}); !errors.Is(err, ErrVersion) {
 		t.Errorf("older flow: %v", err)
+	}
+}
+
+// TestMigrateAtOnce has several processes' worth of Open bring one file up to date.
+func TestMigrateAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flow.db")
+	db := mustOpen(t, path, Options{})
+	mustCreate(t, db, "run1", "align")
+	must(t, db.Close())
+	withMigrations(t, "CREATE TABLE notes (text TEXT) STRICT", "INSERT INTO notes VALUES ('kept')")
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			db, err := Open(path, Options{Now: newClock().now})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	var notes int
+	db = mustOpen(t, path, Options{})
+	must(t, db.write(t.Context(), func(tx *tx) error { return tx.get("SELECT count(*) FROM notes", nil, &notes) }))
+	if notes != 1 {
+		t.Errorf("%d notes: the migration ran as often", notes)
 	}
 }
 

@@ -44,7 +44,7 @@ type stepState struct {
 	status   engine.Status // as the events say; shown is what is stored
 	reason   string
 	cause    string
-	started  int64
+	started  int64 // of its first task
 	ended    int64
 	counts   Counts
 	tasks    []taskState
@@ -107,6 +107,13 @@ func (s *stepState) shown() engine.Status {
 		return engine.Running
 	}
 	return engine.Pending
+}
+
+// begins notes that a task of the step ran at a time.
+func (s *stepState) begins(at int64) {
+	if at != 0 && (s.started == 0 || at < s.started) {
+		s.started = at
+	}
 }
 
 func (p *projection) addStep(name engine.StepName, fanOut bool) *stepState {
@@ -173,7 +180,7 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 	}
 	switch e.Kind {
 	case engine.StepExpanded:
-		return p.applyExpanded(s, e, at)
+		return p.applyExpanded(s, e)
 	case engine.StepReset:
 		p.resetStep(s)
 	case engine.StepEnded:
@@ -184,6 +191,7 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 	case engine.JobPlanned:
 		return p.applyPlanned(s, e, at)
 	case engine.TasksRunning:
+		s.begins(at)
 		for i := range e.Tasks.All() {
 			if row := s.tasks[i].taskRow; !row.status.Ended() {
 				row.status, row.started, row.stopped = engine.Running, at, 0
@@ -228,13 +236,13 @@ func (p *projection) set(s *stepState, i int, row taskRow) {
 	s.dirty = true
 }
 
-func (p *projection) applyExpanded(s *stepState, e *engine.Event, at int64) error {
+func (p *projection) applyExpanded(s *stepState, e *engine.Event) error {
 	x := e.Expanded
 	if x == nil || s.size >= 0 || x.Size < 0 || (x.Keys != nil && len(x.Keys) != x.Size) ||
 		(x.CacheKeys != nil && len(x.CacheKeys) != 32*x.Size) || x.Cached.Len() != len(x.Hits) {
 		return fmt.Errorf("the expansion of step %s does not fit together", s.name)
 	}
-	s.size, s.expanded, s.started, s.status = x.Size, p.seq, at, engine.Running
+	s.size, s.expanded, s.status = x.Size, p.seq, engine.Running
 	s.keys, s.cacheKeys, s.keysRead = x.Keys, x.CacheKeys, true
 	s.tasks, s.fresh = make([]taskState, x.Size), true
 	s.counts[engine.Pending] += x.Size
@@ -387,6 +395,7 @@ func (p *projection) applyEnded(t *tx, s *stepState, e *engine.Event, at int64) 
 		}
 		if e.Started != nil {
 			row.started = e.Started[k]
+			s.begins(row.started)
 		}
 		if e.Stopped != nil {
 			row.stopped = e.Stopped[k]

@@ -31,24 +31,8 @@ func dump(t testing.TB, db *DB, run engine.RunID) (lines []string) {
 				return err
 			}
 			table := strings.Fields(query[strings.Index(query, "FROM"):])[1]
-			got, err := scanAll(rows, func(s scanner, line *string) error {
-				columns := value(rows.Columns())(t)
-				values := make([]sql.NullString, len(columns))
-				dest := make([]any, len(columns))
-				for i := range values {
-					dest[i] = &values[i]
-				}
-				err := s.Scan(dest...)
-				var b strings.Builder
-				b.WriteString(table)
-				for i, v := range values {
-					if v.Valid {
-						fmt.Fprintf(&b, " %s=%s", columns[i], v.String)
-					}
-				}
-				*line = b.String()
-				return err
-			})
+			columns := value(rows.Columns())(t)
+			got, err := scanAll(rows, func(s scanner, line *string) error { return dumpRow(s, table, columns, line) })
 			if err != nil {
 				return err
 			}
@@ -57,6 +41,22 @@ func dump(t testing.TB, db *DB, run engine.RunID) (lines []string) {
 		return nil
 	}))
 	return lines
+}
+
+func dumpRow(s scanner, table string, columns []string, line *string) error {
+	values := make([]sql.NullString, len(columns))
+	dest := make([]any, len(columns))
+	for i := range values {
+		dest[i] = &values[i]
+	}
+	err := s.Scan(dest...)
+	*line = table
+	for i, v := range values {
+		if v.Valid {
+			*line += " " + columns[i] + "=" + v.String
+		}
+	}
+	return err
 }
 
 // TestProjection tells a story and looks at the tables after each part of it.
@@ -188,6 +188,44 @@ func counts(c Counts) string {
 	return s
 }
 
+// TestProjectionChangedByHand: a table that says something else than the events is
+// noticed before it is written, and is then made from the events again.
+func TestProjectionChangedByHand(t *testing.T) {
+	for name, change := range map[string]string{
+		"one task":  "UPDATE tasks SET status = 3 WHERE idx = 1",
+		"all tasks": "UPDATE tasks SET status = 3",
+		"no tasks":  "DELETE FROM tasks",
+		"more":      "UPDATE tasks SET idx = idx + 10",
+		"no jobs":   "UPDATE jobs SET n = n + 1",
+		"counts":    "UPDATE runs SET succeeded = 9",
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := newDB(t)
+			mustCreate(t, db, "run1", "align*")
+			must(t, db.Append(t.Context(), "run1", 1, expanded("align", 3, ""), planned("align", 1, engine.Upto(3))))
+			must(t, db.write(t.Context(), func(tx *tx) error {
+				_, err := tx.exec(change)
+				return err
+			}))
+			running := engine.Event{At: epoch, Kind: engine.TasksRunning, Step: "align", Job: 1, Tasks: engine.Upto(3)}
+			err := db.Append(t.Context(), "run1", 3, running)
+			if inTasks := strings.Contains(change, "tasks"); inTasks != (err != nil) || inTasks && !strings.Contains(err.Error(), "as its events say") {
+				t.Errorf("append: %v", err)
+			}
+			clear(db.runs)
+			if err != nil {
+				must(t, db.Append(t.Context(), "run1", 3, running))
+			}
+			must(t, db.Append(t.Context(), "run1", 4, ended("align", 1, engine.Upto(3), engine.TaskSucceeded)))
+			got := dump(t, db, "run1")
+			must(t, db.Rebuild(t.Context(), "run1"))
+			if diff := cmp.Diff(dump(t, db, "run1"), got); diff != "" {
+				t.Errorf("tables (-rebuilt +appended):\n%s", diff)
+			}
+		})
+	}
+}
+
 // TestProjectionProperties: whatever happens in a run, the tables say what the
 // engine's own fold of the events says, and folding them anew changes nothing.
 func TestProjectionProperties(t *testing.T) {
@@ -238,6 +276,7 @@ type worldJob struct {
 	n     int
 	step  engine.StepName
 	tasks engine.Ranges
+	known bool // it was accepted
 	over  bool
 }
 
@@ -286,6 +325,12 @@ func (w *world) some(step engine.StepName, can func(i int, task engine.TaskStatu
 		}
 	}
 	return r
+}
+
+// known reports whether task i is in a job that was accepted.
+func (w *world) known(step engine.StepName, i int) bool {
+	j := w.live(step, i)
+	return j != nil && j.known
 }
 
 func (w *world) live(step engine.StepName, i int) *worldJob {
@@ -348,9 +393,14 @@ func (w *world) jobNews() *engine.Event {
 	}
 	j := rapid.SampledFrom(open).Draw(w.rt, "job")
 	e := &engine.Event{Job: j.n, Reason: rapid.SampledFrom([]string{"", "because"}).Draw(w.rt, "reason")}
-	e.Kind = rapid.SampledFrom([]engine.Kind{engine.JobAccepted, engine.JobInDoubt, engine.JobRefused, engine.JobLost, engine.JobEnded}).Draw(w.rt, "kind")
+	kinds := []engine.Kind{engine.JobAccepted, engine.JobInDoubt, engine.JobRefused, engine.JobLost, engine.JobEnded}
+	if j.known {
+		kinds = kinds[3:]
+	}
+	e.Kind = rapid.SampledFrom(kinds).Draw(w.rt, "kind")
 	switch e.Kind {
 	case engine.JobAccepted:
+		j.known = true
 		e.JobID = engine.JobID(fmt.Sprint("id", j.n))
 	case engine.JobEnded:
 		e.Status = rapid.SampledFrom([]engine.Status{engine.Pending, engine.Succeeded, engine.Failed}).Draw(w.rt, "status")
@@ -361,7 +411,7 @@ func (w *world) jobNews() *engine.Event {
 
 func (w *world) running() *engine.Event {
 	step := w.pick()
-	tasks := w.some(step, func(i int, t engine.TaskStatus) bool { return !t.Status.Ended() && w.live(step, i) != nil })
+	tasks := w.some(step, func(i int, t engine.TaskStatus) bool { return !t.Status.Ended() && w.known(step, i) })
 	if tasks == nil {
 		return nil
 	}
@@ -370,7 +420,7 @@ func (w *world) running() *engine.Event {
 
 func (w *world) end() *engine.Event {
 	step := w.pick()
-	tasks := w.some(step, func(i int, t engine.TaskStatus) bool { return !t.Status.Ended() && w.live(step, i) != nil })
+	tasks := w.some(step, func(i int, t engine.TaskStatus) bool { return !t.Status.Ended() && w.known(step, i) })
 	if tasks == nil {
 		return nil
 	}

@@ -131,7 +131,7 @@ type Step struct {
 	Status  engine.Status
 	Reason  string
 	Cause   string
-	Started time.Time // when its tasks became known
+	Started time.Time // when its first task ran; zero: none did
 	Ended   time.Time
 	Tasks   Counts
 }

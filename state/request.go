@@ -89,12 +89,9 @@ func (db *DB) Changed(ctx context.Context, last int64) (now int64, changed bool,
 	if err != nil {
 		return last, false, db.explain(err)
 	}
-	s, err := w.stmt(ctx, "PRAGMA data_version") // changes with what other connections commit
-	if err != nil {
-		return last, false, db.explain(err)
-	}
-	var version int64
-	if err := s.QueryRowContext(ctx).Scan(&version); err != nil {
+	var version int64 // changes with what other connections commit
+	t := &tx{ctx: ctx, w: w}
+	if err := t.get("PRAGMA data_version", nil, &version); err != nil {
 		return last, false, db.explain(err)
 	}
 	now = db.opened<<32 | version

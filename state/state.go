@@ -105,8 +105,7 @@ func Open(path string, o Options) (*DB, error) {
 	}
 	db.turn <- struct{}{}
 	if err := db.open(o); err != nil {
-		db.closePools()
-		return nil, err
+		return nil, errors.Join(err, db.closePools())
 	}
 	return db, nil
 }
@@ -171,16 +170,16 @@ type writer struct {
 	stmts map[string]*sql.Stmt
 }
 
-func (w *writer) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
-	if s := w.stmts[query]; s != nil {
-		return s, nil
+// prepare makes w.stmts[query], which lives as long as the connection.
+func (w *writer) prepare(ctx context.Context, query string) error {
+	if w.stmts[query] != nil {
+		return nil
 	}
-	s, err := w.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
+	s, err := w.conn.PrepareContext(ctx, query) //nolint:sqlclosecheck // discard closes it
+	if err == nil {
+		w.stmts[query] = s
 	}
-	w.stmts[query] = s
-	return s, nil
+	return err
 }
 
 func (db *DB) take(ctx context.Context) error {
@@ -236,18 +235,17 @@ func (db *DB) discard() {
 
 // A tx is a transaction that may write.
 type tx struct {
-	ctx context.Context // is never done
+	ctx context.Context // is never done once the transaction has begun
 	w   *writer
 	now int64 // one time for all, ms
 }
 
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(query string, args ...any) (int64, error) {
-	s, err := t.w.stmt(t.ctx, query)
-	if err != nil {
+	if err := t.w.prepare(t.ctx, query); err != nil {
 		return 0, err
 	}
-	res, err := s.ExecContext(t.ctx, args...)
+	res, err := t.w.stmts[query].ExecContext(t.ctx, args...)
 	if err != nil {
 		return 0, err
 	}
@@ -255,20 +253,18 @@ func (t *tx) exec(query string, args ...any) (int64, error) {
 }
 
 func (t *tx) query(query string, args ...any) (*sql.Rows, error) {
-	s, err := t.w.stmt(t.ctx, query)
-	if err != nil {
+	if err := t.w.prepare(t.ctx, query); err != nil {
 		return nil, err
 	}
-	return s.QueryContext(t.ctx, args...)
+	return t.w.stmts[query].QueryContext(t.ctx, args...)
 }
 
 // get is a getter.
 func (t *tx) get(query string, args []any, dest ...any) error {
-	s, err := t.w.stmt(t.ctx, query)
-	if err != nil {
+	if err := t.w.prepare(t.ctx, query); err != nil {
 		return err
 	}
-	return s.QueryRowContext(t.ctx, args...).Scan(dest...)
+	return t.w.stmts[query].QueryRowContext(t.ctx, args...).Scan(dest...)
 }
 
 // A getter scans the one row that a query is expected to have; sql.ErrNoRows without it.
@@ -295,11 +291,7 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 	if err != nil {
 		return db.explain(err)
 	}
-	begin, err := w.stmt(ctx, "BEGIN IMMEDIATE")
-	if err == nil {
-		_, err = begin.ExecContext(ctx)
-	}
-	if err != nil {
+	if _, err := (&tx{ctx: ctx, w: w}).exec("BEGIN IMMEDIATE"); err != nil {
 		db.discard() // it may have begun before the context ended
 		return db.explain(err)
 	}

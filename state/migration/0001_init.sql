@@ -51,7 +51,7 @@ CREATE TABLE steps (
 	status    TEXT    NOT NULL CHECK (status IN ('PENDING', 'RUNNING', 'SUCCEEDED', 'FAILED', 'SKIPPED', 'CANCELLED', 'CACHED')),
 	reason    TEXT    NOT NULL DEFAULT '',
 	cause     TEXT    NOT NULL DEFAULT '',
-	started   INTEGER,
+	started   INTEGER, -- of its first task
 	ended     INTEGER,
 	pending   INTEGER NOT NULL DEFAULT 0 CHECK (pending >= 0),
 	running   INTEGER NOT NULL DEFAULT 0 CHECK (running >= 0),
