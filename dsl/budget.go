@@ -13,15 +13,19 @@ import (
 // also the length of the longest list that range makes.
 const maxTasks = 100_000
 
-// What evaluating may cost. A step is about 50 ns: one value looked at. A byte is
-// one of text that an expression makes.
+// What evaluating may cost. A step is about 100 ns: one value looked at. A byte is one of
+// text that an expression makes.
 const (
-	unitSteps  = 10_000_000 // of one expression: half a second
+	unitSteps  = 4_000_000 // of one expression: half a second
 	unitBytes  = 16 << 20
-	totalSteps = 50 * unitSteps // of all expressions since reset
+	totalSteps = 64 * unitSteps // of all expressions since reset
 	totalBytes = 16 * unitBytes
-	loopSteps  = 20 // of one iteration of a `for`
-	callSteps  = 10 // of one function call
+
+	loopSteps   = 10 // of one iteration of a `for`
+	setSteps    = 10 // of each element of a set that is looped over: it is sorted first
+	callSteps   = 10 // of one function call
+	numberSteps = 15 // of writing a number
+	readBytes   = 64 // so many bytes of text are read in a step
 )
 
 // A budget bounds what evaluating expressions may cost, in time and in memory, so
@@ -41,6 +45,7 @@ type budget struct {
 	allSteps, allBytes int64 // left for all of them
 	spent              error // why nothing more may be evaluated
 	templates          map[templateKey]*template
+	embedded           map[string][]byte // files to be read instead of those on disk
 }
 
 // newBudget returns a budget for workflows of at most tasks tasks a step; 0 is the
@@ -52,6 +57,14 @@ func newBudget(tasks int) *budget {
 	b := &budget{tasks: tasks}
 	b.reset()
 	return b
+}
+
+// embed makes functions that read files use src instead of the file of its name.
+func (b *budget) embed(src Source) {
+	if b.embedded == nil {
+		b.embedded = map[string][]byte{}
+	}
+	b.embedded[src.Name] = src.Bytes
 }
 
 // reset makes the whole budget available again: to be called before each phase
@@ -127,7 +140,7 @@ func (b *budget) measure(v cty.Value) (size, error) {
 	var s size
 	err := b.walk(v, &s)
 	if err == nil {
-		err = b.charge(s.values, 0)
+		err = b.charge(s.values+s.bytes/readBytes, 0)
 	}
 	return s, err
 }
@@ -151,6 +164,8 @@ func (b *budget) walk(v cty.Value, s *size) error {
 	case ty == cty.Number:
 		return checkNumber(v.AsBigFloat())
 	case ty == cty.Bool, ty.IsCapsuleType():
+	case ty.IsSetType() && ty.ElementType().IsPrimitiveType():
+		s.values += int64(v.LengthInt()) // to look at them cty would sort them, slowly
 	case v.CanIterateElements():
 		for it := v.ElementIterator(); it.Next(); {
 			k, e := it.Element()
@@ -185,7 +200,7 @@ func (b *budget) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hc
 	}
 	val, diags := b.evaluate(expr, ctx)
 	if diags.HasErrors() {
-		return val, diags
+		return val, withoutRepeats(diags)
 	}
 	if _, err := b.measure(val); err != nil {
 		return cty.DynamicVal, append(diags, b.diagnostic(err, expr.Range(), nil))
@@ -202,4 +217,30 @@ func (b *budget) diagnostic(err error, rng hcl.Range, context *hcl.Range) *hcl.D
 		Subject:  rng.Ptr(),
 		Context:  context,
 	}
+}
+
+// withoutRepeats leaves out diagnostics that say the same of the same place again, as a
+// mistake in a loop does for every element.
+func withoutRepeats(diags hcl.Diagnostics) hcl.Diagnostics {
+	if len(diags) < 2 {
+		return diags
+	}
+	type key struct {
+		severity        hcl.DiagnosticSeverity
+		summary, detail string
+		at              hcl.Range
+	}
+	seen := map[key]bool{}
+	out := diags[:0:0]
+	for _, d := range diags {
+		k := key{d.Severity, d.Summary, d.Detail, hcl.Range{}}
+		if d.Subject != nil {
+			k.at = *d.Subject
+		}
+		if !seen[k] {
+			seen[k] = true
+			out = append(out, d)
+		}
+	}
+	return out
 }

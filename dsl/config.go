@@ -89,23 +89,12 @@ type stepConfig struct {
 	usesTasks     bool           // somebody uses step.<name>.each
 	usesEachItems bool           // somebody uses step.<name>.each[...].value
 	eachIn        eachParts
+	// partial: tasks may be missing though the step succeeded, since it tolerates
+	// failures, or follows element by element a step that does.
+	partial bool
 }
 
 func (s *stepConfig) fanOut() bool { return s.matrix != nil || s.args.own("for_each") != nil }
-
-// partial reports whether tasks may be missing though the step succeeded: it tolerates
-// failures, or follows element by element a step that does.
-func (s *stepConfig) partial() bool {
-	for n := 0; s != nil; s = s.elementOf {
-		if s.tolerate != nil {
-			return true
-		}
-		if n++; n > 1000 {
-			break // round in a circle, which is an error of its own
-		}
-	}
-	return false
-}
 
 func (s *stepConfig) output(name string) *stepOutput {
 	for _, o := range s.outputs {
@@ -193,8 +182,7 @@ type containerConfig struct {
 
 type volumeConfig struct {
 	blockConfig
-	name      string
-	inherited bool
+	name string
 }
 
 // An outputConfig is an `output` block at the top level.

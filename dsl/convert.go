@@ -19,18 +19,17 @@ var errUnknown = errors.New("the value is not known yet")
 
 var errSensitive = errors.New("a sensitive value cannot be used here, since it would be stored and shown; hand it to the task with secrets = { NAME = var.name }")
 
-// plain returns v itself if it is there, known and not sensitive.
-func plain(v cty.Value) (cty.Value, error) {
-	if v.IsMarked() {
-		return v, errSensitive
+// present returns why v cannot be used: it is sensitive, not known, or null.
+func present(v cty.Value) error {
+	switch {
+	case v.IsMarked():
+		return errSensitive
+	case !v.IsKnown():
+		return errUnknown
+	case v.IsNull():
+		return errors.New("the value is null")
 	}
-	if !v.IsKnown() {
-		return v, errUnknown
-	}
-	if v.IsNull() {
-		return v, errors.New("the value is null")
-	}
-	return v, nil
+	return nil
 }
 
 // typeName says what v is, for people.
@@ -61,7 +60,7 @@ func primitive(v cty.Value, want cty.Type) (cty.Value, error) {
 	if ty := v.Type(); ty != cty.DynamicPseudoType && !ty.IsPrimitiveType() {
 		return v, fmt.Errorf("this is %s, and %s is needed", typeName(ty), typeName(want))
 	}
-	if _, err := plain(v); err != nil {
+	if err := present(v); err != nil {
 		return v, err
 	}
 	c, err := convert.Convert(v, want)
@@ -72,6 +71,12 @@ func primitive(v cty.Value, want cty.Type) (cty.Value, error) {
 }
 
 func toText(v cty.Value) (string, error) {
+	if v.Type() == cty.Number && !v.IsMarked() && v.IsKnown() && !v.IsNull() {
+		// Whole numbers are usual, and what big.Float does for them is slow.
+		if n, acc := v.AsBigFloat().Int64(); acc == big.Exact {
+			return strconv.FormatInt(n, 10), nil
+		}
+	}
 	v, err := primitive(v, cty.String)
 	if err != nil {
 		return "", err
@@ -124,7 +129,7 @@ func toElements(v cty.Value) ([]cty.Value, error) {
 	if ty != cty.DynamicPseudoType && !ty.IsListType() && !ty.IsSetType() && !ty.IsTupleType() {
 		return nil, fmt.Errorf("this is %s, and a list is needed", typeName(ty))
 	}
-	if _, err := plain(v); err != nil {
+	if err := present(v); err != nil {
 		return nil, err
 	}
 	return elements(v), nil
@@ -156,7 +161,7 @@ func toEntries(v cty.Value) ([]entry, error) {
 	if ty != cty.DynamicPseudoType && !ty.IsMapType() && !ty.IsObjectType() {
 		return nil, fmt.Errorf("this is %s, and a map is needed: { name = value }", typeName(ty))
 	}
-	if _, err := plain(v); err != nil {
+	if err := present(v); err != nil {
 		return nil, err
 	}
 	out := make([]entry, 0, v.LengthInt())
@@ -266,9 +271,6 @@ func toDuration(v cty.Value) (time.Duration, error) {
 	}
 	return parseDuration(s)
 }
-
-// sentenceErr ends the text of an error for a diagnostic.
-func sentenceErr(err error) string { return sentence(err.Error()) }
 
 // cutPercent takes a percent sign off the end of s.
 func cutPercent(s string) (string, bool) {

@@ -15,9 +15,8 @@ import (
 type decoder struct {
 	p      *Program
 	diags  hcl.Diagnostics
-	broken []hcl.Range // of syntax errors
-	vars   []*hcl.Block
-	shells []*hcl.Block // step blocks, to be decoded when defaults are known
+	broken []hcl.Range  // of syntax errors
+	steps  []*hcl.Block // to be decoded when the defaults are known
 	seen   map[string]hcl.Range
 }
 
@@ -41,7 +40,7 @@ func (d *decoder) file(file *hcl.File) {
 		case "locals":
 			d.localsBlock(b)
 		case "step":
-			d.shells = append(d.shells, b)
+			d.steps = append(d.steps, b)
 		case "output":
 			d.outputBlock(b)
 		default:
@@ -89,10 +88,10 @@ func (d *decoder) hideText(src []byte) {
 		if len(fields) < 2 {
 			continue
 		}
-		switch {
-		case fields[0] == "step" || fields[0] == "variable":
+		switch fields[0] {
+		case "step", "variable":
 			d.p.lost.hidden[strings.Trim(fields[1], `"{`)] = true
-		case fields[0] == "locals":
+		case "locals":
 			d.p.lost.anyLocals = true
 		}
 	}
@@ -176,7 +175,7 @@ func (d *decoder) workflowBlock(b *hcl.Block) {
 
 // finish decodes what had to wait for other blocks.
 func (d *decoder) finish() {
-	for _, b := range d.shells {
+	for _, b := range d.steps {
 		d.stepBlock(b)
 	}
 }

@@ -21,6 +21,8 @@ type evaluator struct {
 	steps     map[*stepConfig]cty.Value
 	// stepValue makes what step.<name> is.
 	stepValue func(*stepConfig) cty.Value
+	// skipped is that of the task: which step that is referred to was skipped.
+	skipped   func(*refs) string
 	diags     hcl.Diagnostics          // of local values
 	eachTypes map[*stepConfig]cty.Type // while validating: of each.value
 	// originals maps paths to what they were before cty normalized them to Unicode NFC:
@@ -76,9 +78,7 @@ type nameSet struct {
 
 // of adds what the references r need.
 func (n *nameSet) of(r *refs) {
-	for _, l := range r.locals {
-		n.locals = append(n.locals, l)
-	}
+	n.locals = append(n.locals, r.locals...)
 	for _, s := range r.steps {
 		if !s.elem {
 			n.steps = append(n.steps, s.step)
@@ -133,9 +133,13 @@ func (ev *evaluator) local(l *localConfig) cty.Value {
 	var n nameSet
 	n.of(&l.refs)
 	v, diags := ev.eval(l.arg, ev.context(n))
-	ev.diags = append(ev.diags, diags...)
-	if diags.HasErrors() {
+	switch {
+	case !diags.HasErrors():
+	case ev.skipped != nil && ev.skipped(&l.refs) != "":
+		v = cty.NullVal(cty.DynamicPseudoType) // is made from what was skipped
+	default:
 		v = cty.DynamicVal
+		ev.diags = append(ev.diags, diags...)
 	}
 	if len(l.steps) == 0 && l.done && ev.fixed != nil {
 		ev.fixed[l] = v

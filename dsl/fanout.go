@@ -35,10 +35,6 @@ func (it *items) eachValue(i int) cty.Value {
 	})
 }
 
-// errSkipped says that a step has no tasks, since the step that they would be made
-// from was skipped.
-var errSkipped = errors.New("skipped")
-
 // items evaluates for_each or matrix of a step, and each_key. All values must be known;
 // while validating, errUnknown (in diags: none) and nil say that they are not.
 func (t *task) items() *items {
@@ -169,9 +165,9 @@ func (t *task) eachKey(a *arg, it *items) bool {
 		}
 		s, err := toText(v)
 		switch {
-		case err == errUnknown && !t.final:
+		case errors.Is(err, errUnknown) && !t.final:
 			return false
-		case err == errSensitive:
+		case errors.Is(err, errSensitive):
 			t.wrong("each_key", a.expr.Range(), errors.New("the value is sensitive, and the keys of tasks are stored and shown"))
 			return false
 		case err != nil:

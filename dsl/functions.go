@@ -51,25 +51,21 @@ func functions(dir string, b *budget) map[string]function.Function {
 // plainFunctions make at most as much as they are given, times a small constant.
 var plainFunctions = map[string]function.Function{
 	// numbers
-	"abs":      stdlib.AbsoluteFunc,
-	"ceil":     stdlib.CeilFunc,
-	"floor":    stdlib.FloorFunc,
-	"log":      stdlib.LogFunc,
-	"max":      stdlib.MaxFunc,
-	"min":      stdlib.MinFunc,
-	"parseint": stdlib.ParseIntFunc,
-	"pow":      stdlib.PowFunc,
-	"signum":   stdlib.SignumFunc,
-	"sum":      sumFunc,
+	"abs":    stdlib.AbsoluteFunc,
+	"ceil":   stdlib.CeilFunc,
+	"floor":  stdlib.FloorFunc,
+	"log":    stdlib.LogFunc,
+	"max":    stdlib.MaxFunc,
+	"min":    stdlib.MinFunc,
+	"pow":    stdlib.PowFunc,
+	"signum": stdlib.SignumFunc,
+	"sum":    sumFunc,
 
 	// strings
 	"chomp":       stdlib.ChompFunc,
 	"endswith":    stringTest("suffix", strings.HasSuffix),
 	"lower":       stdlib.LowerFunc,
-	"regex":       stdlib.RegexFunc,
-	"regexall":    stdlib.RegexAllFunc,
 	"shellquote":  shellQuoteFunc,
-	"split":       stdlib.SplitFunc,
 	"startswith":  stringTest("prefix", strings.HasPrefix),
 	"strcontains": stringTest("substr", strings.Contains),
 	"strlen":      stdlib.StrlenFunc,
@@ -108,8 +104,6 @@ var plainFunctions = map[string]function.Function{
 	// encoding, hashes
 	"base64decode": encoding.Base64DecodeFunc,
 	"base64encode": encoding.Base64EncodeFunc,
-	"csvdecode":    csvDecodeFunc,
-	"jsondecode":   stdlib.JSONDecodeFunc,
 	"jsonencode":   stdlib.JSONEncodeFunc,
 	"urlencode":    encoding.URLEncodeFunc,
 	"md5":          hashFunc(md5Sum),
@@ -123,7 +117,6 @@ var plainFunctions = map[string]function.Function{
 
 	// types
 	"tobool":   stdlib.MakeToFunc(cty.Bool),
-	"tonumber": stdlib.MakeToFunc(cty.Number),
 	"tostring": stdlib.MakeToFunc(cty.String),
 
 	// paths
@@ -131,59 +124,55 @@ var plainFunctions = map[string]function.Function{
 	"dirname":  pathFunc(dirName),
 }
 
-// growingFunctions can make far more than they are given; cost says how many bytes
-// at most, for arguments that are all known.
+// growingFunctions can make far more than they are given, or take long for it.
 var growingFunctions = map[string]struct {
 	call function.Function
 	cost costFunc
 }{
+	"csvdecode":    {csvDecodeFunc, csvCost},
 	"format":       {stdlib.FormatFunc, formatCost},
 	"formatlist":   {stdlib.FormatListFunc, formatCost},
 	"indent":       {stdlib.IndentFunc, indentCost},
 	"join":         {stdlib.JoinFunc, joinCost},
-	"replace":      {stdlib.ReplaceFunc, replaceCost},
+	"jsondecode":   {stdlib.JSONDecodeFunc, jsonCost},
+	"parseint":     {stdlib.ParseIntFunc, digitsCost},
+	"regex":        {stdlib.RegexFunc, regexCost},
+	"regexall":     {stdlib.RegexAllFunc, regexCost},
 	"regexreplace": {stdlib.RegexReplaceFunc, regexReplaceCost},
+	"replace":      {stdlib.ReplaceFunc, replaceCost},
+	"split":        {stdlib.SplitFunc, splitCost},
+	"tonumber":     {stdlib.MakeToFunc(cty.Number), digitsCost},
 }
 
-// uncharged functions look at no more of their arguments than they need, however large
-// those are; or they get expressions that charge the budget by themselves.
+// uncharged functions look at no more of their arguments than they need; or they get
+// expressions that charge the budget by themselves.
 var uncharged = map[string]function.Function{
 	"can":     tryfunc.CanFunc,
 	"element": stdlib.ElementFunc,
 	"length":  lengthFunc,
 	"try":     tryfunc.TryFunc,
 
-	"timestamp": noFunc("timestamp() is another time at each evaluation, so a task could never be found in the cache; use run.time, when the run was created"),
-	"uuid":      noFunc("uuid() is another value at each evaluation, so a task could never be found in the cache; use run.id, the id of the run"),
+	"timestamp": noFunc("it would be another time at each evaluation, so a task could never be found in the cache; use run.time, when the run was created"),
+	"uuid":      noFunc("it would be another value at each evaluation, so a task could never be found in the cache; use run.id, the id of the run"),
 }
 
 // A costFunc returns how much text a call makes at most, and what else it costs in
 // steps. args are known, not null and not marked.
 type costFunc func(args []cty.Value) (steps, bytes int64)
 
-// metered returns f with its arguments and its result charged to b.
+// metered returns f with its result charged to b, and cost before it is called. That its
+// arguments were charged is the caller's business: see [budget.meter].
 func (b *budget) metered(f function.Function, cost costFunc) function.Function {
 	before := func(args []cty.Value) error {
-		if err := b.charge(callSteps, 0); err != nil {
+		if err := b.charge(callSteps, 0); err != nil || cost == nil {
 			return err
 		}
-		given := int64(0)
-		usable := true
 		plain := make([]cty.Value, len(args))
 		for i, arg := range args {
-			s, err := b.measure(arg)
-			if err != nil {
-				return function.NewArgError(i, err)
-			}
-			given += s.bytes
 			plain[i], _ = arg.UnmarkDeep()
-			usable = usable && plain[i].IsWhollyKnown() && !plain[i].IsNull()
-		}
-		if err := b.charge(given/64, 0); err != nil { // to read it all
-			return err
-		}
-		if cost == nil || !usable {
-			return nil
+			if !plain[i].IsWhollyKnown() || plain[i].IsNull() {
+				return nil
+			}
 		}
 		return b.charge(cost(plain))
 	}

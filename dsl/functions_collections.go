@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/zclconf/go-cty/cty"
@@ -16,14 +17,15 @@ import (
 // refineNotNull says that a result is never null, even if it is not known yet.
 func refineNotNull(b *cty.RefinementBuilder) *cty.RefinementBuilder { return b.NotNull() }
 
-// lengthFunc is the number of elements, or of a string's characters.
+// lengthFunc is the number of elements, or of a string's characters. Its argument is
+// prepared by lengthOf in metered expressions.
 var lengthFunc = function.New(&function.Spec{
 	Params: []function.Parameter{{
 		Name: "value", Type: cty.DynamicPseudoType, AllowUnknown: true, AllowDynamicType: true, AllowMarked: true,
 	}},
 	Type: func(args []cty.Value) (cty.Type, error) {
 		switch ty := args[0].Type(); {
-		case ty == cty.String, ty == cty.DynamicPseudoType, ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():
+		case ty == cty.String, ty == cty.DynamicPseudoType, ty == countType, ty.IsCollectionType(), ty.IsTupleType(), ty.IsObjectType():
 			return cty.Number, nil
 		default:
 			return cty.Number, function.NewArgErrorf(0, "a %s has no length; a list, a map or a string has", ty.FriendlyName())
@@ -32,20 +34,47 @@ var lengthFunc = function.New(&function.Spec{
 	RefineResult: refineNotNull,
 	Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 		v, marks := args[0].Unmark()
-		switch ty := v.Type(); {
-		case ty == cty.DynamicPseudoType:
-			return cty.UnknownVal(cty.Number).WithMarks(marks), nil
-		case ty.IsObjectType():
-			return cty.NumberIntVal(int64(len(ty.AttributeTypes()))).WithMarks(marks), nil
-		case ty != cty.String:
-			return v.Length().WithMarks(marks), nil
-		case !v.IsKnown():
+		if v.Type() == cty.DynamicPseudoType || v.Type() == cty.String && !v.IsKnown() {
 			return cty.UnknownVal(cty.Number).WithMarks(marks), nil
 		}
-		n, err := textseg.TokenCount([]byte(v.AsString()), textseg.ScanGraphemeClusters)
-		return cty.NumberIntVal(int64(n)).WithMarks(marks), err
+		if v.Type() == cty.String {
+			n, err := textseg.TokenCount([]byte(v.AsString()), textseg.ScanGraphemeClusters)
+			return cty.NumberIntVal(int64(n)).WithMarks(marks), err
+		}
+		if v = lengthOf(v); v.Type() == countType {
+			n, _ := v.EncapsulatedValue().(*int)
+			return cty.NumberIntVal(int64(*n)).WithMarks(marks), nil
+		}
+		return v.Length().WithMarks(marks), nil
 	},
 })
+
+// countType stands for a value of which only the length is wanted.
+var countType = cty.Capsule("count", reflect.TypeFor[int]())
+
+// lengthOf returns how many elements v has as a value of countType, so that a call of
+// length takes no longer for a long list: cty looks at every element of an argument.
+// Other values than known collections, tuples and objects are returned as they are.
+func lengthOf(v cty.Value) cty.Value {
+	plain, marks := v.Unmark()
+	ty := plain.Type()
+	var n int
+	switch {
+	case ty == countType:
+		return v
+	case plain.IsNull():
+		return v
+	case ty.IsTupleType():
+		n = ty.Length()
+	case ty.IsObjectType():
+		n = len(ty.AttributeTypes())
+	case ty.IsCollectionType() && plain.IsKnown() && plain.Length().IsKnown():
+		n = plain.LengthInt()
+	default:
+		return v
+	}
+	return cty.CapsuleVal(countType, &n).WithMarks(marks)
+}
 
 // rangeFunc is range(limit), range(start, limit) and range(start, limit, step), for
 // lists as long as a step may have tasks; cty's own ends at 1,024.
@@ -95,6 +124,14 @@ func (b *budget) numbers(start, limit, step *big.Float) (cty.Value, error) {
 		return cty.NilVal, err
 	}
 	vals := make([]cty.Value, 0, int(size)+1)
+	if first, exact := start.Int64(); exact == big.Exact && start.IsInt() && step.IsInt() {
+		if by, exact := step.Int64(); exact == big.Exact && math.Abs(float64(first))+math.Abs(float64(by))*size < 1<<53 {
+			for i := range int(math.Ceil(size)) {
+				vals = append(vals, cty.NumberIntVal(first+int64(i)*by))
+			}
+			return cty.ListVal(vals), nil
+		}
+	}
 	for at := new(big.Float).SetPrec(512).Set(start); at.Cmp(limit)*step.Sign() < 0; {
 		vals = append(vals, cty.NumberVal(at))
 		at = new(big.Float).SetPrec(512).Add(at, step)
@@ -102,83 +139,53 @@ func (b *budget) numbers(start, limit, step *big.Float) (cty.Value, error) {
 	return cty.ListVal(vals), nil
 }
 
-// toList, toSet and toMap take the short way where all elements have one type: cty
-// looks for a common type first, in a time that grows with their square.
+// toList, toSet and toMap are linear where all elements have one type: see convertTo.
 var (
-	toList = fastConversion(cty.List, func(v cty.Value) (cty.Value, bool) {
-		vals, ok := sameType(v)
-		if !ok {
-			return cty.NilVal, false
-		}
-		return cty.ListVal(vals), true
-	})
-	toSet = fastConversion(cty.Set, func(v cty.Value) (cty.Value, bool) {
-		vals, ok := sameType(v)
-		if !ok || !v.IsWhollyKnown() {
-			return cty.NilVal, false
-		}
-		return cty.SetVal(vals), true
-	})
-	toMap = fastConversion(cty.Map, func(v cty.Value) (cty.Value, bool) {
-		if !v.Type().IsObjectType() {
-			return cty.NilVal, false
-		}
-		if _, ok := sameType(v); !ok {
-			return cty.NilVal, false
-		}
-		return cty.MapVal(v.AsValueMap()), true
-	})
+	toList = conversion(cty.List)
+	toSet  = conversion(cty.Set)
+	toMap  = conversion(cty.Map)
 )
 
-func fastConversion(kind func(cty.Type) cty.Type, fast func(cty.Value) (cty.Value, bool)) function.Function {
+func conversion(kind func(cty.Type) cty.Type) function.Function {
 	slow := stdlib.MakeToFunc(kind(cty.DynamicPseudoType))
 	param := slow.Params()[0]
-	param.AllowUnknown = true
+	param.AllowUnknown, param.AllowMarked = true, true
 	return function.New(&function.Spec{
 		Params: []function.Parameter{param},
 		Type:   function.StaticReturnType(cty.DynamicPseudoType),
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			if v := args[0]; !v.IsKnown() && v.Type().IsCollectionType() {
+			v := args[0]
+			if !v.IsKnown() && v.Type().IsCollectionType() { // cty would forget the type of the elements
 				if ty := kind(v.Type().ElementType()); convert.GetConversionUnsafe(v.Type(), ty) != nil {
 					return cty.UnknownVal(ty), nil
 				}
-			} else if v.IsKnown() && !v.IsNull() && v.CanIterateElements() {
-				if r, ok := fast(v); ok {
-					return r, nil
-				}
+			}
+			if r, err := convertTo(v, kind(cty.DynamicPseudoType)); err == nil && !r.Type().HasDynamicTypes() {
+				return r, nil
 			}
 			return slow.Call(args)
 		},
 	})
 }
 
-// sameType returns the elements of v if there are any and all have one type, which is
-// known.
-func sameType(v cty.Value) ([]cty.Value, bool) {
-	if v.LengthInt() == 0 {
-		return nil, false
-	}
-	vals := make([]cty.Value, 0, v.LengthInt())
+// sameType reports whether all elements of v have one type.
+func sameType(v cty.Value) bool {
+	var first cty.Type
 	for it := v.ElementIterator(); it.Next(); {
 		_, e := it.Element()
-		if len(vals) > 0 && !e.Type().Equals(vals[0].Type()) || e.Type().HasDynamicTypes() {
-			return nil, false
+		if first == cty.NilType {
+			first = e.Type()
+		} else if !e.Type().Equals(first) {
+			return false
 		}
-		vals = append(vals, e)
 	}
-	return vals, true
+	return true
 }
 
 // conversionCost is the square of the number of elements where they differ in type.
 func (b *budget) conversionCost(args []cty.Value) (steps, bytes int64) {
 	v := args[0]
-	if !v.CanIterateElements() {
-		return 0, 0
-	}
-	if ty := v.Type(); ty.IsCollectionType() {
-		return 0, 0
-	}
-	if _, ok := sameType(v); ok || v.LengthInt() == 0 {
+	if !v.CanIterateElements() || v.Type().IsCollectionType() || sameType(v) {
 		return 0, 0
 	}
 	return times(v.LengthInt(), v.LengthInt()), 0

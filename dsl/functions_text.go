@@ -81,7 +81,7 @@ var shellQuoteFunc = function.New(&function.Spec{
 			}
 			return cty.StringVal(shellQuote(s.AsString())), nil
 		}
-		list, err := convert.Convert(v, cty.List(cty.String))
+		list, err := convertTo(v, cty.List(cty.String))
 		if err != nil {
 			return cty.NilVal, function.NewArgErrorf(0, "must be a string or a list of strings, not a %s", v.Type().FriendlyName())
 		}
@@ -184,7 +184,10 @@ func textLen(v cty.Value) int {
 		n := 2
 		for it := v.ElementIterator(); it.Next(); {
 			k, e := it.Element()
-			n += textLen(k) + textLen(e) + 4
+			if !ty.IsListType() && !ty.IsTupleType() && !ty.IsSetType() {
+				n += textLen(k)
+			}
+			n += textLen(e) + 4
 		}
 		return n
 	}
@@ -194,12 +197,17 @@ func textLen(v cty.Value) int {
 func joinCost(args []cty.Value) (steps, bytes int64) {
 	sep := len(args[0].AsString())
 	for _, list := range args[1:] {
-		bytes += times(list.LengthInt(), sep) + int64(textLen(list))
+		bytes += times(list.LengthInt(), sep)
+		for it := list.ElementIterator(); it.Next(); {
+			if _, e := it.Element(); !e.IsNull() {
+				bytes += int64(len(e.AsString()))
+			}
+		}
 	}
 	return 0, bytes
 }
 
-var formatWidth = regexp.MustCompile(`[0-9]+`)
+var decimal = regexp.MustCompile(`[0-9]+`)
 
 // formatCost counts every argument once for each verb, since verbs may name it, and
 // every number in the format as a width.
@@ -207,7 +215,7 @@ func formatCost(args []cty.Value) (steps, bytes int64) {
 	format := args[0].AsString()
 	verbs := strings.Count(format, "%")
 	one := int64(len(format))
-	for _, n := range formatWidth.FindAllString(format, -1) {
+	for _, n := range decimal.FindAllString(format, -1) {
 		width, err := strconv.Atoi(n)
 		if err != nil {
 			width = unitBytes
@@ -251,13 +259,59 @@ func replaceCost(args []cty.Value) (steps, bytes int64) {
 // match never overlaps from one match to the next.
 func regexReplaceCost(args []cty.Value) (steps, bytes int64) {
 	text, with := args[0].AsString(), args[2].AsString()
-	return 0, times(1+strings.Count(with, "$"), len(text)) + regexMatches(args[1].AsString(), text, len(with))
+	steps, _ = regexSteps(args[1].AsString(), text)
+	if steps > unitSteps {
+		return steps, 0
+	}
+	return steps, times(1+strings.Count(with, "$"), len(text)) + times(matches(args[1].AsString(), text), len(with))
 }
 
-func regexMatches(pattern, text string, each int) int64 {
+func matches(pattern, text string) int {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return 0 // the function itself says so
 	}
-	return times(len(re.FindAllStringIndex(text, -1)), each)
+	return len(re.FindAllStringIndex(text, -1))
+}
+
+func regexCost(args []cty.Value) (steps, bytes int64) {
+	return regexSteps(args[0].AsString(), args[1].AsString())
+}
+
+// regexSteps is the time of a match: RE2 looks at each byte once for each state, and a
+// repetition such as x{1000} is as many states.
+func regexSteps(pattern, text string) (steps, bytes int64) {
+	states := len(pattern)
+	for _, n := range decimal.FindAllString(pattern, -1) {
+		if n, err := strconv.Atoi(n); err == nil {
+			states += min(n, 1000)
+		}
+	}
+	return times(len(text), states)/10 + times(len(text), 1)/4, 0
+}
+
+// splitCost is what the parts of a text take as values.
+func splitCost(args []cty.Value) (steps, bytes int64) {
+	return times(1+strings.Count(args[1].AsString(), args[0].AsString()), 8), 0
+}
+
+// csvCost counts the cells of a table.
+func csvCost(args []cty.Value) (steps, bytes int64) {
+	text := args[0].AsString()
+	return times(1+strings.Count(text, ",")+strings.Count(text, "\n"), 8), int64(len(text))
+}
+
+// jsonCost counts what can be a value in JSON.
+func jsonCost(args []cty.Value) (steps, bytes int64) {
+	text := args[0].AsString()
+	return times(1+strings.Count(text, ",")+strings.Count(text, "["), 16), int64(len(text))
+}
+
+// digitsCost is the square of the digits of a number.
+func digitsCost(args []cty.Value) (steps, bytes int64) {
+	if args[0].Type() != cty.String {
+		return 0, 0
+	}
+	n := len(args[0].AsString())
+	return times(n, n) / 1000, 0
 }

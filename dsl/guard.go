@@ -22,6 +22,10 @@ const (
 	maxOperators = 10_000  // operators, dots and indices in one expression
 	maxExponent  = 400     // of a number
 	maxDigits    = 1_000   // of a number
+	// The parser joins the pieces of a text (its lines, and what stands between $ signs)
+	// one by one, in a time that grows with their square.
+	maxPieces     = 15_000
+	maxPieceBytes = 2 << 30 // pieces times bytes
 )
 
 // normalize returns src without a byte order mark and with line feeds for line ends,
@@ -154,11 +158,19 @@ func scanTokens(tokens hclsyntax.Tokens) hcl.Diagnostics {
 // them fully: it counts at least what the parser will nest.
 type tokenScan struct {
 	open []hclsyntax.TokenType
+	// The texts that are open, the outermost first: what a quote or << began, or all.
+	texts []textScan
 	// The expression that is being read, from its "=" to the end of its line.
 	inExpr             bool
 	base               int // len(open) where it began
 	operators, ternary int
 	unary              int
+}
+
+// A textScan counts the pieces of a text: its lines, and what stands between $ signs.
+type textScan struct {
+	pieces int // in all
+	bytes  int // since the last interpolation
 }
 
 func (s *tokenScan) run(tokens hclsyntax.Tokens) hcl.Diagnostics {
@@ -177,6 +189,9 @@ func (s *tokenScan) token(tokens hclsyntax.Tokens, i int) string {
 	if t.Type != hclsyntax.TokenComment && t.Type != hclsyntax.TokenNewline {
 		s.unary = 0
 	}
+	if d := s.piece(t); d != "" {
+		return d
+	}
 	switch t.Type {
 	case hclsyntax.TokenOBrace, hclsyntax.TokenOBrack, hclsyntax.TokenOParen, hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc, hclsyntax.TokenTemplateInterp:
 		if t.Type == hclsyntax.TokenOBrack {
@@ -189,7 +204,7 @@ func (s *tokenScan) token(tokens hclsyntax.Tokens, i int) string {
 		s.pop(t.Type)
 	case hclsyntax.TokenEqual:
 		if !s.inExpr {
-			*s = tokenScan{open: s.open, inExpr: true, base: len(s.open)}
+			*s = tokenScan{open: s.open, texts: s.texts, inExpr: true, base: len(s.open)} // all counts begin anew
 		}
 	case hclsyntax.TokenNewline:
 		if s.inExpr && len(s.open) <= s.base && s.base > 0 || s.inExpr && len(s.open) == 0 {
@@ -216,6 +231,34 @@ func (s *tokenScan) token(tokens hclsyntax.Tokens, i int) string {
 		return fmt.Sprintf("One expression may have at most %d conditions (?). Use a map to look the value up, or locals for its parts.", maxTernary)
 	case s.operators > maxOperators:
 		return fmt.Sprintf("One expression may have at most %d operators. Use locals for its parts.", maxOperators)
+	}
+	return ""
+}
+
+// piece takes in what t means for the text that it is part of.
+func (s *tokenScan) piece(t hclsyntax.Token) string {
+	switch t.Type {
+	case hclsyntax.TokenOQuote, hclsyntax.TokenOHeredoc:
+		s.texts = append(s.texts, textScan{})
+		return ""
+	case hclsyntax.TokenCQuote, hclsyntax.TokenCHeredoc:
+		s.texts = s.texts[:max(0, len(s.texts)-1)]
+		return ""
+	case hclsyntax.TokenStringLit, hclsyntax.TokenQuotedLit, hclsyntax.TokenTemplateInterp, hclsyntax.TokenTemplateControl:
+	default:
+		return ""
+	}
+	if len(s.texts) == 0 { // the text of a template
+		s.texts = append(s.texts, textScan{})
+	}
+	text := &s.texts[len(s.texts)-1]
+	text.pieces++
+	text.bytes += len(t.Bytes)
+	if t.Type == hclsyntax.TokenTemplateInterp || t.Type == hclsyntax.TokenTemplateControl {
+		text.bytes = 0
+	}
+	if text.pieces > maxPieces || text.pieces*text.bytes > maxPieceBytes {
+		return "This text has too many lines or $ signs. Put it into a file: a script into a script_file, data into an input."
 	}
 	return ""
 }

@@ -17,11 +17,10 @@ import (
 // here. It returns new diagnostics where it changes any, and leaves out repetitions.
 func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics {
 	out := make(hcl.Diagnostics, 0, len(diags))
-	seen := map[string]bool{}
 	for _, d := range diags {
 		c := *d
 		switch d.Summary {
-		case "Unsupported attribute":
+		case "Unsupported attribute", "Missing map element":
 			improveAttribute(&c)
 		case "Invalid index":
 			improveIndex(&c)
@@ -39,23 +38,17 @@ func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics 
 			c.Detail = callFailed.ReplaceAllStringFunc(c.Detail, func(s string) string {
 				return callFailed.FindStringSubmatch(s)[1] + "() failed: "
 			})
-			c.Detail = sentence(strings.TrimSuffix(c.Detail, "."))
+			c.Detail = strings.TrimRight(firstLine(c.Detail), ".?") + "." // a panic in cty brings its stack
 		}
-		// An error about many elements of a loop is one mistake.
-		key := fmt.Sprintf("%d\x00%s\x00%v\x00%s", c.Severity, c.Summary, c.Subject, c.Detail)
-		if c.Subject != nil && seen[key] {
-			continue
-		}
-		seen[key] = true
 		out = append(out, &c)
 	}
-	return hintShell(out, files)
+	return hintShell(withoutRepeats(out), files)
 }
 
 var (
 	callFailed = regexp.MustCompile(`^Call to function "([^"]+)" failed: `)
 	didYouMean = regexp.MustCompile(` Did you mean (?:to [^?]*|"[^"]*"|[^?"]*)\?`)
-	quotedName = regexp.MustCompile(`named "([^"]*)"`)
+	quotedName = regexp.MustCompile(`(?:named|with the key) "([^"]*)"`)
 )
 
 // improveAttribute adds the name that was meant to "This object does not have an

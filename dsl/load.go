@@ -15,7 +15,8 @@ import (
 
 // Load parses sources, the files of one workflow in directory dir (absolute), and
 // checks everything that needs neither values of variables nor other files. All
-// mistakes of all files come in one pass, sorted by place.
+// mistakes of all files come in one pass, sorted by place. Sources that are no HCL by
+// their names are files that the workflow reads; see [Program.Embedded].
 //
 // The program is never nil: when there are errors it is good for nothing but its
 // Files, to print them.
@@ -23,7 +24,6 @@ func Load(dir string, sources []Source) (*Program, hcl.Diagnostics) {
 	p := &Program{
 		Files:     make(map[string]*hcl.File, len(sources)),
 		dir:       filepath.Clean(dir),
-		sources:   sources,
 		locals:    map[string]*localConfig{},
 		stepIndex: map[string]*stepConfig{},
 		variables: map[string]*Variable{},
@@ -38,9 +38,15 @@ func Load(dir string, sources []Source) (*Program, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	d := &decoder{p: p}
 	for _, src := range sources {
+		if !isSource(src.Name) {
+			p.budget.embed(src)
+			continue
+		}
+		p.sources = append(p.sources, src)
 		file, fileDiags := p.parse(src)
 		diags = append(diags, fileDiags...)
 		if file == nil {
+			p.lost.anything = true
 			continue
 		}
 		for _, diag := range fileDiags {
@@ -76,11 +82,22 @@ func (p *Program) parse(src Source) (*hcl.File, hcl.Diagnostics) {
 	} else {
 		file, parseDiags = hclsyntax.ParseConfig(text, src.Name, hcl.InitialPos)
 	}
+	if parseDiags.HasErrors() && strings.HasSuffix(src.Name, ".json") {
+		// What follows the first error of JSON are the consequences of it.
+		p.Files[src.Name] = &hcl.File{Bytes: text}
+		return nil, append(diags, firstError(parseDiags))
+	}
+	if parseDiags.HasErrors() && !strings.HasSuffix(src.Name, ".json") {
+		var more hcl.Diagnostics
+		file, more = withoutErrors(file, parseDiags, src.Name, text)
+		parseDiags = append(parseDiags, more...)
+	}
 	diags = append(diags, parseDiags...)
 	if file == nil || file.Body == nil {
 		p.Files[src.Name] = &hcl.File{Bytes: text}
 		return nil, diags
 	}
+	file.Bytes = text
 	p.Files[src.Name] = file
 	p.budget.meter(file)
 	return file, diags
@@ -134,7 +151,7 @@ func (p *Program) buildStep(s *stepConfig) *engine.Step {
 		FanOut:  s.fanOut(),
 		Deps:    s.deps,
 		Reads:   s.args.get("inputs") != nil,
-		Partial: s.partial(),
+		Partial: s.partial,
 	}
 	for _, o := range s.outputs {
 		es.Outputs = append(es.Outputs, engine.OutputDecl{Name: o.name, Kind: o.kind})

@@ -30,12 +30,18 @@ func (p *Program) abs(s string) string {
 	return s + slash
 }
 
+// relative returns a path in the workflow's directory, such as "${path.module}/x.sh",
+// relative to it.
+func (p *Program) relative(name string) string {
+	if rel, ok := strings.CutPrefix(name, p.dir+"/"); ok {
+		return rel
+	}
+	return name
+}
+
 // script returns the text of a script file in the workflow's directory.
 func (p *Program) script(name string) (string, error) {
-	if rel, ok := strings.CutPrefix(name, p.dir+"/"); ok { // "${path.module}/x.sh"
-		name = rel
-	}
-	text, err := readText(p.dir, name, p.budget)
+	text, err := readText(p.dir, p.relative(name), p.budget)
 	if err != nil {
 		return "", err
 	}

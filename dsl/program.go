@@ -1,6 +1,8 @@
 package dsl
 
 import (
+	"sync"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
@@ -22,6 +24,7 @@ type Program struct {
 	// Variables stand in source order.
 	Variables []*Variable
 
+	mu        sync.Mutex // held while evaluating, which uses budget
 	dir       string
 	sources   []Source
 	workflow  *workflowConfig

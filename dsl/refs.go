@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/zclconf/go-cty/cty"
 
 	"flow/engine"
 )
@@ -46,7 +44,11 @@ type lostNames struct {
 	// using them is no mistake of its own.
 	hidden    map[string]bool
 	anyLocals bool
+	anything  bool // a whole file could not be read
 }
+
+// hides reports whether a name may be there, where an error hides it.
+func (l *lostNames) hides(name string) bool { return l.anything || l.hidden[name] }
 
 // An analysis finds the references of expressions.
 type analysis struct {
@@ -84,7 +86,7 @@ func (an *analysis) analyze(a *arg, step *stepConfig) {
 			}
 			an.local(a, r, trav, next)
 		case "step":
-			if a.spec.uses&useSteps == 0 {
+			if a.spec.uses&useSteps == 0 || a.inherited {
 				an.forbidden(a, trav, "step")
 				continue
 			}
@@ -121,19 +123,6 @@ func (an *analysis) analyze(a *arg, step *stepConfig) {
 	}
 }
 
-// stepName returns the name in .name or ["name"].
-func stepName(t hcl.Traverser) (string, bool) {
-	switch t := t.(type) {
-	case hcl.TraverseAttr:
-		return t.Name, true
-	case hcl.TraverseIndex:
-		if t.Key.Type() == cty.String && t.Key.IsKnown() && !t.Key.IsNull() {
-			return t.Key.AsString(), true
-		}
-	}
-	return "", false
-}
-
 func (an *analysis) add(summary, detail string, rng hcl.Range) {
 	an.diags = append(an.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: summary, Detail: detail, Subject: &rng})
 }
@@ -153,8 +142,12 @@ var whyForbidden = map[string]string{
 func (an *analysis) forbidden(a *arg, trav hcl.Traversal, root string) {
 	a.refs.lost = append(a.refs.lost, root)
 	detail := whyForbidden[root]
-	if root == "each" && a.inherited {
+	switch {
+	case !a.inherited:
+	case root == "each":
 		detail = "\"each\" cannot be used in defaults, which also hold for steps without for_each. Give the argument in the step itself."
+	case root == "step":
+		detail = "The results of steps cannot be used in defaults, since those also hold for the steps that they come from. Give the argument in the steps themselves."
 	}
 	an.add("Reference not allowed here", detail, trav.SourceRange())
 }
@@ -197,17 +190,12 @@ func (an *analysis) member(r *refs, trav hcl.Traversal, root string, names []str
 	an.add("Unsupported attribute", fmt.Sprintf("%q has no attribute named %q.%s", root, name, hint), travRange(trav, 2))
 }
 
-// travRange is the range of the first n parts of a traversal.
-func travRange(trav hcl.Traversal, n int) hcl.Range {
-	return hcl.RangeBetween(trav[0].SourceRange(), trav[min(n, len(trav))-1].SourceRange())
-}
-
 func (an *analysis) variable(trav hcl.Traversal, name string) {
 	if an.p.variables[name] != nil {
 		return
 	}
 	an.p.lost.vars[name] = true
-	if an.p.lost.hidden[name] {
+	if an.p.lost.hides(name) {
 		return
 	}
 	names := make([]string, 0, len(an.p.Variables))
@@ -225,7 +213,7 @@ func (an *analysis) local(a *arg, r *refs, trav hcl.Traversal, name string) {
 	l := an.p.locals[name]
 	if l == nil {
 		an.p.lost.locals[name] = true
-		if an.p.lost.anyLocals || an.p.lost.hidden[name] {
+		if an.p.lost.anyLocals || an.p.lost.hides(name) {
 			return
 		}
 		names := make([]string, 0, len(an.p.localList))
@@ -252,7 +240,7 @@ func (an *analysis) localUses(a *arg, l *localConfig, rng hcl.Range) {
 	}
 	steps, run := l.reach()
 	switch {
-	case len(steps) > 0 && a.spec.uses&useSteps == 0:
+	case len(steps) > 0 && (a.spec.uses&useSteps == 0 || a.inherited):
 		an.add("Reference not allowed here", fmt.Sprintf("local.%s uses the results of step %q, which are not known here.", l.name, steps[0].step.name), rng)
 	case run && a.spec.uses&useRun == 0:
 		an.add("Reference not allowed here", fmt.Sprintf("local.%s uses run, which is not known here.", l.name), rng)
@@ -305,7 +293,7 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 	s := an.p.stepIndex[name]
 	if s == nil {
 		an.p.lost.steps[name] = true
-		if an.p.lost.hidden[name] {
+		if an.p.lost.hides(name) {
 			return
 		}
 		names := make([]string, 0, len(an.p.steps))
@@ -329,7 +317,7 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 		ref.need = allNeed(s)
 		ref.each, ref.item = s.fanOut(), s.fanOut()
 	case "outputs":
-		ref.need = an.outputs(s, trav, 3, s.partial())
+		ref.need = an.outputs(s, trav, 3, s.partial)
 	case "each":
 		if !s.fanOut() {
 			an.p.loseOutput(s, "each")
@@ -362,7 +350,7 @@ func (p *Program) loseOutput(s *stepConfig, name string) {
 
 // allNeed is the need of a reference to everything a step has.
 func allNeed(s *stepConfig) engine.Need {
-	if s.static() && !s.partial() {
+	if s.static() && !s.partial {
 		return engine.NeedTasks
 	}
 	return engine.NeedValues
@@ -423,7 +411,7 @@ func (an *analysis) tasks(s *stepConfig, trav hcl.Traversal) (need engine.Need, 
 	case "value":
 		return engine.NeedTasks, true
 	case "outputs":
-		return an.outputs(s, trav, 5, s.partial()), false
+		return an.outputs(s, trav, 5, s.partial), false
 	}
 	return allNeed(s), true
 }
@@ -470,55 +458,6 @@ func (an *analysis) each(r *refs, trav hcl.Traversal, step *stepConfig) {
 	}
 	ref.need = max(ref.need, engine.NeedTasks)
 	r.steps = append(r.steps, ref)
-}
-
-// traversal returns the reference that expr consists of, or nil: step.x.each in native
-// syntax, "${step.x.each}" in JSON.
-func (p *Program) traversal(expr hcl.Expression) hcl.Traversal {
-	if _, native := expr.(hclsyntax.Node); native {
-		trav, diags := hcl.AbsTraversalForExpr(expr)
-		if diags.HasErrors() {
-			return nil
-		}
-		return trav
-	}
-	rng := expr.Range()
-	file := p.Files[rng.Filename]
-	if file == nil || !rng.CanSliceBytes(file.Bytes) {
-		return nil
-	}
-	text, ok := strings.CutPrefix(string(rng.SliceBytes(file.Bytes)), `"${`)
-	if text, ok = cutSuffix(text, `}"`, ok); !ok {
-		return nil
-	}
-	start := rng.Start
-	start.Byte, start.Column = start.Byte+3, start.Column+3
-	trav, diags := hclsyntax.ParseTraversalAbs([]byte(strings.TrimSpace(text)), rng.Filename, start)
-	if diags.HasErrors() {
-		return nil
-	}
-	return trav
-}
-
-func cutSuffix(s, suffix string, ok bool) (string, bool) {
-	if !ok {
-		return s, false
-	}
-	return strings.CutSuffix(s, suffix)
-}
-
-// elementOf returns the step x of for_each = step.x.each, or nil.
-func (p *Program) elementOf(a *arg) *stepConfig {
-	trav := p.traversal(a.expr)
-	if len(trav) != 3 || trav.RootName() != "step" {
-		return nil
-	}
-	name, _ := stepName(trav[1])
-	part, _ := stepName(trav[2])
-	if s := p.stepIndex[name]; part == "each" && s != nil && s.fanOut() {
-		return s
-	}
-	return nil
 }
 
 // byPlace sorts references by where they stand.

@@ -8,10 +8,12 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
+	"golang.org/x/text/width"
 )
 
 // maxShown is how many diagnostics WriteText shows; of a file with more, the rest would
@@ -183,33 +185,53 @@ func blank(s string) string {
 
 // clipLine cuts what is far from the marked part of a long line.
 func clipLine(before, marked, after string, width int) (string, string, string) {
+	const dots = "..."
 	if columns(before)+columns(marked)+columns(after) <= width {
 		return before, marked, after
 	}
-	const dots = "..."
 	if columns(marked) > width*2/3 {
-		marked = head(marked, width*2/3) + dots
+		marked = head(marked, width*2/3-len(dots)) + dots
 	}
-	if room := width / 3; columns(before) > room {
+	room := width - columns(marked)
+	left := max(room-columns(after), room*3/4)
+	if columns(before) > left {
 		r := []rune(before)
-		before = dots + string(r[len(r)-min(len(r), room):])
+		for len(r) > 0 && columns(string(r)) > left-len(dots) {
+			r = r[1:]
+		}
+		before = dots + string(r)
 	}
-	if room := max(0, width-columns(before)-columns(marked)); columns(after) > room {
-		after = head(after, room) + dots
+	if right := room - columns(before); columns(after) > right {
+		after = head(after, right-len(dots)) + dots
 	}
 	return before, marked, after
 }
 
+// head returns as much of the beginning of s as takes n columns.
 func head(s string, n int) string {
 	r := []rune(s)
-	return string(r[:min(len(r), n)])
+	r = r[:max(0, min(len(r), n))]
+	for len(r) > 0 && columns(string(r)) > n {
+		r = r[:len(r)-1]
+	}
+	return string(r)
 }
 
-// columns is how many columns s takes on a terminal, nearly: its grapheme clusters.
+// columns is how many columns s takes on a terminal: one for each character as people
+// count them, two for the wide ones of East Asia and emoji.
 func columns(s string) int {
-	n, err := textseg.TokenCount([]byte(s), textseg.ScanGraphemeClusters)
-	if err != nil {
-		return len(s)
+	n := 0
+	for rest := []byte(s); len(rest) > 0; {
+		size, cluster, err := textseg.ScanGraphemeClusters(rest, true)
+		if err != nil || size == 0 {
+			return n + len(rest)
+		}
+		n++
+		r, _ := utf8.DecodeRune(cluster)
+		if k := width.LookupRune(r).Kind(); k == width.EastAsianWide || k == width.EastAsianFullwidth {
+			n++
+		}
+		rest = rest[size:]
 	}
 	return n
 }

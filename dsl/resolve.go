@@ -20,6 +20,7 @@ func (p *Program) resolve() hcl.Diagnostics {
 			s.elementOf = p.elementOf(a)
 		}
 	}
+	p.markPartial()
 	for _, l := range p.localList {
 		an.analyze(l.arg, nil)
 	}
@@ -45,6 +46,25 @@ func (p *Program) resolve() hcl.Diagnostics {
 	an.stepCycles()
 	p.markItems()
 	return an.diags
+}
+
+// markPartial finds the steps of which tasks may be missing though they succeeded.
+func (p *Program) markPartial() {
+	known := make(map[*stepConfig]bool, len(p.steps))
+	for _, s := range p.steps {
+		var way []*stepConfig
+		at := s
+		for ; at != nil && !known[at]; at = at.elementOf {
+			known[at] = true // also ends a way that goes round, which is told as a cycle
+			at.partial = at.tolerate != nil
+			way = append(way, at)
+		}
+		partial := at != nil && at.partial
+		for _, w := range slices.Backward(way) {
+			w.partial = w.partial || partial
+			partial = w.partial
+		}
+	}
 }
 
 // resolveStep analyzes the arguments of a step and finds its edges.
@@ -146,6 +166,9 @@ func (p *Program) markItems() {
 	}
 	for _, o := range p.outputs {
 		mark(o.value.refs.steps)
+		if o.publish != nil {
+			mark(o.publish.refs.steps)
+		}
 	}
 	for _, s := range p.steps {
 		s.findEach()

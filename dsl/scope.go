@@ -3,6 +3,7 @@ package dsl
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/hashicorp/hcl/v2"
@@ -97,7 +98,7 @@ func (r *runScope) gather(s *stepConfig, v *view) cty.Value {
 }
 
 func (r *runScope) gatherOne(s *stepConfig, o *stepOutput, v *view) cty.Value {
-	settled := s.tolerate != nil || !o.static()
+	settled := s.partial || !o.static()
 	ty := o.valueType()
 	list := make([]cty.Value, 0, len(v.tasks))
 	for i := range v.tasks {
@@ -132,7 +133,7 @@ func (r *runScope) tasks(s *stepConfig, v *view) cty.Value {
 	var first cty.Type
 	equal := true
 	for i := range v.tasks {
-		if absent(s, &v.tasks[i], s.tolerate != nil) {
+		if absent(s, &v.tasks[i], s.partial) {
 			continue
 		}
 		task := r.task(s, v, i, it)
@@ -182,6 +183,9 @@ func (r *runScope) output(s *stepConfig, o *stepOutput, tv *engine.TaskView, v *
 	ty := o.valueType()
 	raw, has := tv.Values[o.name]
 	if has && bytes.Equal(bytes.TrimSpace(raw), []byte("null")) && o.kind != engine.OutputJSON {
+		if o.kind == engine.OutputFiles { // an optional pattern that matched nothing
+			return cty.ListValEmpty(cty.String)
+		}
 		return cty.NullVal(ty)
 	}
 	if o.kind.Static() {
@@ -205,7 +209,7 @@ func (r *runScope) output(s *stepConfig, o *stepOutput, tv *engine.TaskView, v *
 	val, err := r.decode(o, tv, raw)
 	if err != nil {
 		name := engine.TaskName(engine.StepName(s.name), v.FanOut, v.key(i))
-		r.diags = append(r.diags, errorf(o.rng, "Output does not fit its type", "Output %q of task %s: %s", o.name, name, sentenceErr(err)))
+		r.diags = append(r.diags, errorf(o.rng, "Output does not fit its type", "Output %q of task %s: %s", o.name, name, sentence(err.Error())))
 		return cty.DynamicVal
 	}
 	return val
@@ -266,7 +270,8 @@ func decodeJSON(o *stepOutput, raw []byte) (cty.Value, error) {
 	}
 	v, err = convert.Convert(v, o.constraint)
 	if err != nil {
-		if path, ok := err.(cty.PathError); ok && len(path.Path) > 0 {
+		var path cty.PathError
+		if errors.As(err, &path) && len(path.Path) > 0 {
 			return cty.NilVal, fmt.Errorf("%s: %w", pathString(path.Path), err)
 		}
 		return cty.NilVal, err
@@ -287,7 +292,7 @@ func (r *runScope) itemsOf(s *stepConfig) *items {
 	}
 	var it *items
 	if from := s.elementOf; from != nil {
-		it = r.elements(s, from, true)
+		it = r.elements(from, true)
 	} else {
 		t := &task{ev: r.ev, step: s, spec: &engine.TaskSpec{}, final: true, skipped: r.skipped}
 		var n nameSet
@@ -327,7 +332,7 @@ func (s *stepConfig) fanOutArgs() []*arg {
 
 // elements are the items of a step with for_each = step.<from>.each: the tasks of from.
 // values says that what those are made for is used.
-func (r *runScope) elements(s, from *stepConfig, values bool) *items {
+func (r *runScope) elements(from *stepConfig, values bool) *items {
 	v := r.view(from)
 	if v == nil {
 		return nil

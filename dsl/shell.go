@@ -260,9 +260,12 @@ func (t *scriptText) parse(lang shellSyntax) *hcl.Diagnostic {
 	rng := t.place(pos)
 	return &hcl.Diagnostic{
 		Severity: severity, Summary: "Shell syntax error", Subject: &rng, Extra: aboutShell{},
-		Detail: fmt.Sprintf("The script is not valid %s: %s", lang.name, strings.ReplaceAll(why, placeholder, "${...}")),
+		Detail: fmt.Sprintf("The script is not valid %s: %s", lang.name, shellWords.Replace(why)),
 	}
 }
+
+// shellWords makes the parser's words those of the script.
+var shellWords = strings.NewReplacer(placeholder, "${...}", "`foo(`", "a name and `(`", "`foo()`", "a name and `()`")
 
 // shellError parses text and returns the offset of its first error and what it is.
 func shellError(text string, variant syntax.LangVariant) (offset int, why string, ok bool) {

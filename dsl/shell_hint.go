@@ -61,7 +61,11 @@ func findScripts(src []byte) []script {
 		list = append(list, script{m[2], end})
 	}
 	for _, m := range scriptQuoted.FindAllSubmatchIndex(src, -1) {
-		list = append(list, script{m[2], m[3]})
+		s := script{m[2], m[3]}
+		if from, to, ok := findSequence(src, s, len(src)); ok && beginsComment(string(src[from:to])) {
+			s.to = len(src) // the comment takes in the closing quote, so that nothing after it is as it seems
+		}
+		list = append(list, s)
 	}
 	return list
 }
@@ -122,6 +126,11 @@ func firstParagraph(s string) string {
 	return s
 }
 
+// beginsComment reports whether HCL sees a comment in a ${ }.
+func beginsComment(s string) bool {
+	return (strings.Contains(s, "#") || strings.Contains(s, "//")) && !strings.Contains(s, `"`)
+}
+
 // findSequence returns where the ${ } or %{ } stands in a script that an error at
 // byte at is about: the last one before it; but a # or // in one begins a comment of
 // HCL's, so that its error is told at a later line, which is then the first such.
@@ -145,7 +154,7 @@ func findSequence(src []byte, s script, at int) (from, to int, ok bool) {
 			end++
 		}
 		text := string(src[i:end])
-		if (strings.Contains(text, "#") || strings.Contains(text, "//")) && !strings.Contains(text, `"`) && at >= end {
+		if beginsComment(text) && at >= end {
 			return i, end, true
 		}
 		bestFrom, bestTo = i, end

@@ -1,10 +1,10 @@
 package dsl
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -41,7 +41,10 @@ func (t *task) render(pick func(*arg) bool) {
 			a.spec.apply(t, a)
 		}
 	}
-	if t.spec.Script != "" && t.spec.Shell == nil {
+	switch {
+	case t.step.args.own("script") == nil && t.step.args.own("script_file") == nil:
+		t.spec.Shell = nil // one of the defaults, and this is no script
+	case t.spec.Shell == nil:
 		t.spec.Shell = defaultShell
 	}
 }
@@ -56,14 +59,18 @@ func (t *task) errorf(rng hcl.Range, format string, args ...any) {
 // wrong reports err as a mistake in a value; what is only unknown is none while
 // validating.
 func (t *task) wrong(what string, rng hcl.Range, err error) {
-	if err == errUnknown && !t.final {
+	if errors.Is(err, errUnknown) && !t.final {
 		return
 	}
 	summary := "Unsuitable value"
-	if err == errSensitive {
+	if errors.Is(err, errSensitive) {
 		summary = "Sensitive value"
 	}
-	t.diags = append(t.diags, errorf(rng, summary, "%s: %s", what, sentenceErr(err)))
+	text := err.Error()
+	if end := text[len(text)-1]; end != '.' && end != '?' {
+		text += "."
+	}
+	t.diags = append(t.diags, errorf(rng, summary, "%s: %s", what, text))
 }
 
 // visited returns the arguments that are to be looked at.
@@ -138,10 +145,13 @@ func (t *task) words(a *arg) ([]string, bool) {
 	out := make([]string, len(list))
 	for i, e := range list {
 		s, err := toText(e)
-		if err == errUnknown && !t.final {
+		if errors.Is(err, errUnknown) && !t.final {
 			continue
 		}
 		if err != nil {
+			if t.lacks(&a.refs) {
+				return nil, false
+			}
 			t.wrong(fmt.Sprintf("%s, element %d", a.name, i), itemRange(a.expr, i), err)
 			return nil, false
 		}
@@ -186,7 +196,7 @@ func (t *task) pairs(a *arg, each func(name, value string, present bool)) {
 		switch {
 		case err == nil:
 			each(e.key, s, true)
-		case err == errUnknown && !t.final:
+		case errors.Is(err, errUnknown) && !t.final:
 			each(e.key, "", true)
 		case !e.value.IsMarked() && e.value.IsKnown() && e.value.IsNull():
 			if !t.lacks(&a.refs) {
@@ -245,7 +255,7 @@ func (t *task) setScriptFile(a *arg) {
 	}
 	s, err := t.ev.p.script(name)
 	if err != nil {
-		t.errorf(a.expr.Range(), "script_file: %s", sentenceErr(err))
+		t.errorf(a.expr.Range(), "script_file: %s", sentence(err.Error()))
 		return
 	}
 	t.spec.Script = s
@@ -361,199 +371,6 @@ func (t *task) setTags(a *arg) {
 		t.errorf(a.expr.Range(), "There are %d tags; AWS Batch takes %d.", len(m), maxTags)
 	}
 	t.spec.Tags = m
-}
-
-// setSecrets takes references to where secrets are, never their values.
-func (t *task) setSecrets(a *arg) {
-	m := merged(t.spec.Secrets)
-	add := func(name, ref string) {
-		if t.variable(a, name, "secret", true) {
-			m[name] = ref
-		}
-	}
-	pairs, diags := hcl.ExprMap(a.expr)
-	if diags.HasErrors() { // not written out: a map of references
-		t.pairs(a, func(name, ref string, present bool) {
-			if present {
-				t.secretText(a.expr.Range(), name, ref, add)
-			}
-		})
-		t.spec.Secrets = m
-		return
-	}
-	for _, p := range pairs {
-		key, diags := t.ev.p.budget.value(p.Key, t.ctx)
-		if diags.HasErrors() {
-			t.diags = append(t.diags, diags...)
-			continue
-		}
-		name, err := toText(key)
-		if err != nil {
-			t.wrong(a.name, p.Key.Range(), err)
-			continue
-		}
-		if v := t.ev.p.variableOf(p.Value); v != nil && v.Sensitive {
-			add(name, "var:"+v.Name)
-			continue
-		}
-		val, diags := t.ev.eval(&arg{expr: p.Value, refs: a.refs}, t.ctx)
-		if diags.HasErrors() {
-			t.diags = append(t.diags, diags...)
-			continue
-		}
-		ref, err := toText(val)
-		switch {
-		case err == errSensitive:
-			t.errorf(p.Value.Range(), "A secret is named, never computed: write %s = var.<name> with a sensitive variable, or a text \"env:NAME\", \"file:PATH\" or an ARN.", name)
-		case err == errUnknown && !t.final:
-			add(name, "")
-		case err != nil:
-			t.wrong(a.name+"."+name, p.Value.Range(), err)
-		default:
-			t.secretText(p.Value.Range(), name, ref, add)
-		}
-	}
-	t.spec.Secrets = m
-}
-
-// secretText checks a reference to a secret that is a text.
-func (t *task) secretText(rng hcl.Range, name, ref string, add func(name, ref string)) {
-	kind, rest, _ := strings.Cut(ref, ":")
-	switch {
-	case ref == "" && !t.final:
-		add(name, "")
-	case kind == "env" && checkEnvName(rest, true) == "", strings.HasPrefix(ref, "arn:"), kind == "ssm" && rest != "", kind == "secretsmanager" && rest != "":
-		add(name, ref)
-	case kind == "file" && rest != "":
-		add(name, "file:"+t.ev.p.abs(rest))
-	default:
-		t.errorf(rng, "This says where the secret is to be read when the task starts: \"env:NAME\" (a variable of flow's own environment), \"file:PATH\", the ARN of a secret or parameter, or var.<name> with a sensitive variable. Its text itself does not belong here.")
-	}
-}
-
-// variableOf returns the variable x if expr is var.x, or nil.
-func (p *Program) variableOf(expr hcl.Expression) *Variable {
-	trav := p.traversal(expr)
-	if len(trav) != 2 || trav.RootName() != "var" {
-		return nil
-	}
-	name, _ := stepName(trav[1])
-	return p.variables[name]
-}
-
-func (t *task) setInputs(a *arg) {
-	entries, ok := value(t, a, toEntries)
-	if !ok {
-		return
-	}
-	inputs := slices.Clone(t.spec.Inputs)
-	for _, e := range entries {
-		inputs = slices.DeleteFunc(inputs, func(in engine.Input) bool { return in.Name == e.key })
-		if !e.value.IsMarked() && e.value.IsKnown() && e.value.IsNull() {
-			t.lacks(t.ev.p.itemRefs(a, e.key))
-			continue // no such input this time
-		}
-		if !t.variable(a, e.key, "input", false) {
-			continue
-		}
-		in, err := t.input(e)
-		if err == errUnknown && !t.final {
-			continue
-		}
-		if err != nil {
-			_, rng := keyRange(a.expr, e.key)
-			t.wrong("Input "+e.key, rng, err)
-			continue
-		}
-		inputs = append(inputs, in)
-	}
-	sort.Slice(inputs, func(i, k int) bool { return inputs[i].Name < inputs[k].Name })
-	t.spec.Inputs = inputs
-}
-
-func (t *task) input(e entry) (engine.Input, error) {
-	in := engine.Input{Name: e.key}
-	ty := e.value.Type()
-	switch {
-	case ty.IsListType(), ty.IsSetType(), ty.IsTupleType():
-		in.List = true
-		if el := ty; !el.IsTupleType() && el.ElementType() != cty.String && el.ElementType() != cty.DynamicPseudoType {
-			return in, fmt.Errorf("this is a list of %s, and a list of paths is needed", typeName(el.ElementType()))
-		}
-		list, err := toElements(e.value)
-		if err != nil {
-			return in, err
-		}
-		in.Paths = make([]string, 0, len(list))
-		for _, el := range list {
-			if !el.IsMarked() && el.IsKnown() && el.IsNull() {
-				continue
-			}
-			p, err := t.inputPath(el)
-			if err != nil {
-				return in, err
-			}
-			in.Paths = append(in.Paths, p)
-		}
-		return in, nil
-	case ty == cty.String, ty == cty.DynamicPseudoType:
-		p, err := t.inputPath(e.value)
-		in.Paths = []string{p}
-		return in, err
-	case ty.IsObjectType() && ty.HasAttribute("outputs"):
-		return in, fmt.Errorf("this is a task, and a path is needed: name one of its outputs, as in each.value.outputs.<name>")
-	}
-	return in, fmt.Errorf("this is %s, and a path or a list of paths is needed; other values go into env", typeName(ty))
-}
-
-func (t *task) inputPath(v cty.Value) (string, error) {
-	if v.Type() != cty.String && v.Type() != cty.DynamicPseudoType {
-		return "", fmt.Errorf("this is %s, and a path is needed", typeName(v.Type()))
-	}
-	s, err := toText(v)
-	if err != nil {
-		return "", err
-	}
-	switch {
-	case s == "":
-		return "", fmt.Errorf("the path is empty; if there may be no such input, use null")
-	case strings.ContainsRune(s, 0):
-		return "", fmt.Errorf("a path cannot have a NUL character")
-	}
-	return t.ev.p.abs(t.ev.original(s)), nil
-}
-
-// itemRefs returns what the value of one key of a map refers to, or all of a.
-func (p *Program) itemRefs(a *arg, key string) *refs {
-	pairs, diags := hcl.ExprMap(a.expr)
-	if diags.HasErrors() {
-		return &a.refs
-	}
-	for _, pair := range pairs {
-		name, diags := pair.Key.Value(nil)
-		if diags.HasErrors() || name.Type() != cty.String || name.AsString() != key {
-			continue
-		}
-		var r refs
-		for _, trav := range pair.Value.Variables() {
-			if len(trav) < 2 {
-				continue
-			}
-			part, _ := stepName(trav[1])
-			switch trav.RootName() {
-			case "step":
-				if s := p.stepIndex[part]; s != nil {
-					r.steps = append(r.steps, stepRef{step: s})
-				}
-			case "local":
-				if l := p.locals[part]; l != nil {
-					r.locals = append(r.locals, l)
-				}
-			}
-		}
-		return &r
-	}
-	return &a.refs
 }
 
 func (t *task) setTimeout(a *arg) {

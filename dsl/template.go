@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -31,7 +30,6 @@ type Template struct {
 	vars   cty.Value
 	stored map[string]string
 
-	mu    sync.Mutex
 	run   engine.RunID
 	at    time.Time
 	fixed map[*localConfig]cty.Value // of this run: locals that use no step
@@ -42,6 +40,8 @@ type Template struct {
 // Bind gives a program the values of its variables, and checks everything that these
 // decide. The template is nil if there are errors.
 func (p *Program) Bind(in VarInput, run RunContext) (*Template, hcl.Diagnostics) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	vals, diags := p.values(in)
 	if diags.HasErrors() {
 		diags = improve(diags, p.Files)
@@ -136,14 +136,14 @@ func (t *Template) scope(s engine.Scope) *runScope {
 		originals: t.originals,
 	}
 	r := &runScope{ev: ev, scope: s, views: map[*stepConfig]*view{}, items: map[*stepConfig]*items{}}
-	ev.stepValue = r.stepValue
+	ev.stepValue, ev.skipped = r.stepValue, r.skipped
 	return r
 }
 
 // Expand implements [engine.Template]. The error is an [hcl.Diagnostics].
 func (t *Template) Expand(name engine.StepName, scope engine.Scope) (*engine.Expansion, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
 	s := t.p.stepIndex[string(name)]
 	if s == nil {
 		return nil, fmt.Errorf("step %q: %w", name, engine.ErrNotFound)
@@ -168,7 +168,7 @@ func (r *runScope) expand(s *stepConfig) (*engine.Expansion, hcl.Diagnostics) {
 	n := 1
 	if s.fanOut() {
 		if s.elementOf != nil {
-			x.items = r.elements(s, s.elementOf, s.valueOfEach || s.usesEachItems)
+			x.items = r.elements(s.elementOf, s.valueOfEach || s.usesEachItems)
 		} else {
 			x.items = t.items()
 		}
@@ -351,26 +351,27 @@ type eachParts struct{ retry, resources, container, outputs bool }
 
 // shown keeps each.value of the tasks, where it says more than their keys.
 func (x *expansion) shown() {
-	if x.s.elementOf != nil {
+	it := x.items
+	says := func() bool {
+		for i, v := range it.values {
+			if s, err := toText(v); err != nil || s != it.key(i) {
+				return true
+			}
+		}
+		return false
+	}
+	if x.s.elementOf != nil || !says() {
 		return
 	}
-	each := make([]json.RawMessage, len(x.items.values))
-	more := false
-	for i, v := range x.items.values {
+	each := make([]json.RawMessage, len(it.values))
+	for i, v := range it.values {
 		raw, err := ctyjson.Marshal(v, v.Type())
 		if err != nil {
-			return
+			return // it is there to be looked at only
 		}
 		each[i] = raw
-		if !more {
-			key := x.items.key(i)
-			s, err := toText(v)
-			more = err != nil || s != key
-		}
 	}
-	if more {
-		x.out.Each = each
-	}
+	x.out.Each = each
 }
 
 // inTask returns the mistakes with the task they came up in.
@@ -390,8 +391,8 @@ func (t *task) inTask(i int, it *items) hcl.Diagnostics {
 
 // Results implements [engine.Template]. The error is an [hcl.Diagnostics].
 func (t *Template) Results(scope engine.Scope) ([]engine.Result, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
 	r := t.scope(scope)
 	r.paths = map[string]bool{}
 	var out []engine.Result

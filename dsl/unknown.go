@@ -36,11 +36,7 @@ func (ev *evaluator) unknownStep(s *stepConfig) cty.Value {
 
 // unknownTasks is step.<name>.each while validating.
 func (ev *evaluator) unknownTasks(s *stepConfig) cty.Value {
-	ty := ev.unknownTask(s).Type()
-	if ty.HasDynamicTypes() || len(s.lost) > 0 {
-		return cty.DynamicVal
-	}
-	return cty.UnknownVal(cty.Map(ty))
+	return cty.UnknownVal(cty.Map(ev.unknownTask(s).Type()))
 }
 
 // unknownTask is one task of a step while validating.

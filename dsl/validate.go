@@ -183,20 +183,24 @@ func (p *Program) checkStep(ev *evaluator, s *stepConfig) (shape, hcl.Diagnostic
 // checkAll checks everything that a task is made from.
 func (t *task) checkAll() shape {
 	s := t.step
+	runs := true
+	if a := s.args.get("when"); a != nil && (!t.own || !a.inherited) {
+		on, ok := value(t, a, toTruth)
+		runs = on || !ok
+	}
+	told := len(t.diags)
 	t.render(func(*arg) bool { return true })
-	for _, a := range t.visited(s.args) {
-		switch a.name {
-		case "when":
-			value(t, a, toTruth)
-		case "script":
-			t.checkScript(a)
-		}
+	if a := s.args.own("script"); a != nil {
+		t.checkScript(a)
 	}
 	t.setRetry()
 	t.setResources()
 	t.setContainer()
 	t.outputVariables()
 	t.setOutputs()
+	if !runs && !t.ev.offline { // values it was not made for do not matter
+		t.diags = t.diags[:told]
+	}
 	t.own = false
 	return t.shape()
 }

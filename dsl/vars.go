@@ -286,7 +286,7 @@ func (r *varReader) convert(v *Variable, g given) cty.Value {
 	if v.defaults != nil && !val.IsNull() {
 		val = v.defaults.Apply(val)
 	}
-	val, err := convert.Convert(val, v.constraint)
+	val, err := convertTo(val, v.constraint)
 	if err == nil {
 		r.p.budget.begin()
 		_, err = r.p.budget.measure(val)

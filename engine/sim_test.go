@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	simSeeds = flag.Int("sim.seeds", 400, "how many random worlds to simulate")
+	simSeeds = flag.Int("sim.seeds", 300, "how many random worlds to simulate")
 	simAt    = flag.Int("sim.at", -1, "with -sim.seed: let the driver die at this boundary only")
 	simSeed  = flag.Uint64("sim.seed", 0, "simulate this one world only, and tell what happens in it")
 )
@@ -257,7 +257,7 @@ func TestSimulation(t *testing.T) {
 // TestSimulationEveryBoundary lets the driver die at every single place between two
 // effects, once each.
 func TestSimulationEveryBoundary(t *testing.T) {
-	worlds := uint64(max(*simSeeds/10, 1))
+	worlds := uint64(max(*simSeeds/20, 1))
 	for seed := uint64(1); seed <= worlds; seed++ {
 		whole := newWorld(seed)
 		if _, problems := simulate(whole, 0, -1); len(problems) > 0 {

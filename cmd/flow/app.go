@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type app struct {
 	stdout io.Writer
 	stderr io.Writer
 	now    func() time.Time
+	hurry  atomic.Pointer[func()] // see atSecondSignal
 
 	// Flags of every command.
 	dir     string // -C
@@ -107,9 +109,12 @@ func (a *app) term(w io.Writer) view.Term {
 	return t
 }
 
-// signals returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. The
-// second one ends the process at once: nothing is lost by it, since a run's state is
-// durable at every moment.
+// lastWait is how long a second Ctrl-C waits for what it asked to be dropped.
+const lastWait = 3 * time.Second
+
+// signals returns a context that ends with the first SIGINT, SIGTERM or SIGHUP. With the
+// second one the process ends at once, or as soon as what atSecondSignal named is done:
+// nothing is lost by it, since a run's state is durable at every moment.
 func (a *app) signals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	// A handler, not SIG_IGN, which children would inherit: writing to a closed pipe is
@@ -118,17 +123,26 @@ func (a *app) signals(parent context.Context) (context.Context, func()) {
 	got := make(chan os.Signal, 2)
 	signal.Notify(got, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {
-		sig := <-got
-		cancel(errSignal{sig})
-		if _, ok := <-got; ok {
-			os.Exit(exitInterrupted)
+		cancel(errSignal{<-got})
+		<-got
+		if hurry := a.hurry.Load(); hurry != nil {
+			(*hurry)()
+			select {
+			case <-got:
+			case <-time.After(lastWait):
+			}
 		}
+		os.Exit(exitInterrupted)
 	}()
 	return ctx, func() {
 		signal.Stop(got)
 		cancel(context.Canceled)
 	}
 }
+
+// atSecondSignal has fn called with the second signal, after which the process has a
+// moment left.
+func (a *app) atSecondSignal(fn func()) { a.hurry.Store(&fn) }
 
 // errSignal is the cause of a context that a signal ended.
 type errSignal struct{ os.Signal }

@@ -184,7 +184,7 @@ func (p *past) history(ctx context.Context, step engine.StepName, task int) ([]a
 		}
 		at := e.Tasks.Rank(task)
 		out = append(out, attemptInfo{
-			Attempt: pick(e.Attempts, at, 1), Outcome: e.Outcome, ExitCode: e.ExitCode, Reason: e.Reason, Rule: e.Rule,
+			Attempt: pick(e.Attempts, at, 1), Outcome: e.Outcome, ExitCode: e.ExitCode, Reason: localReason(p.run, e.Reason), Rule: e.Rule,
 			Started: millis(pick(e.Started, at, 0)), Ended: millis(pick(e.Stopped, at, 0)),
 		})
 	}

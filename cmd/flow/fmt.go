@@ -24,6 +24,7 @@ type formatter struct {
 	check, diff, recursive bool
 
 	differs []string // files that were not, or are not, in canonical form
+	broken  bool     // there are files that do not parse
 }
 
 func newFmt(a *app) *cobra.Command {
@@ -57,7 +58,10 @@ func (f *formatter) run(paths []string) error {
 			return err
 		}
 	}
-	if f.check && len(f.differs) > 0 {
+	switch {
+	case f.broken:
+		return exit(exitProblem)
+	case f.check && len(f.differs) > 0:
 		return exit(exitDiffers)
 	}
 	return nil
@@ -110,7 +114,8 @@ func (f *formatter) file(path string) error {
 func (f *formatter) source(name string, src []byte, write func([]byte) error) error {
 	if _, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos); diags.HasErrors() {
 		f.diagnose(map[string]*hcl.File{name: {Bytes: src}}, diags)
-		return exit(exitProblem)
+		f.broken = true
+		return nil
 	}
 	out := dsl.Format(src)
 	same := bytes.Equal(src, out)

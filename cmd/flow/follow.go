@@ -117,7 +117,11 @@ func retryNote(run *engine.Run, e *engine.Event) string {
 	if n := e.Tasks.Len(); n > 1 {
 		what = fmt.Sprintf("%s of %s", view.Plural(n, "task"), e.Step)
 	}
-	text := fmt.Sprintf("%s failed and will be tried again: %s", what, whyText(e.ExitCode, e.Reason, ""))
+	reason := localReason(run, e.Reason)
+	text := fmt.Sprintf("%s failed and will be tried again: %s", what, whyText(e.ExitCode, reason, ""))
+	if reason == hostLost {
+		text = fmt.Sprintf("%s will run again: %s", what, reason)
+	}
 	if e.Rule != "" {
 		text += " (rule " + e.Rule + ")"
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -52,7 +54,58 @@ func (a *app) outputsOf(run *engine.Run, raw string) error {
 		a.say("workflow %s has no outputs", run.Workflow().Name)
 		return nil
 	}
-	return outputTable(results).Write(a.stdout, a.outTerm())
+	return a.printOutputs(results)
+}
+
+// printOutputs prints outputs: for a person as they can be used at once, in a pipe as a
+// table of name, value, and where it was published.
+func (a *app) printOutputs(results []engine.Result) error {
+	if term := a.outTerm(); term.TTY {
+		_, err := io.WriteString(a.stdout, outputsText(results, term.Style))
+		return err
+	}
+	table := &view.Table{}
+	for i := range results {
+		r := &results[i]
+		table.Add(view.Clean(r.Name), view.Clean(outputText(r)), view.Clean(strings.Join(publishedAt(r), " ")))
+	}
+	return table.Write(a.stdout, view.Term{})
+}
+
+// shownElements is how many elements of a list a person is shown.
+const shownElements = 10
+
+// outputsText shows outputs to a person: of each where it was published, or else its
+// value; a path or an element of a list on a line of its own, and never cut.
+func outputsText(results []engine.Result, s view.Style) string {
+	names := 0
+	for i := range results {
+		names = max(names, view.Width(view.Clean(results[i].Name)))
+	}
+	var b strings.Builder
+	for i := range results {
+		r := &results[i]
+		lines := publishedAt(r)
+		if len(lines) == 0 {
+			var list []string
+			if json.Unmarshal(r.Value, &list) == nil && len(list) > 0 {
+				lines = list
+			} else {
+				lines = []string{outputText(r)}
+			}
+		}
+		if more := len(lines) - shownElements; more > 0 {
+			lines = append(slices.Clone(lines[:shownElements]), fmt.Sprintf("… and %s more", view.Count(more)))
+		}
+		name := view.Pad(view.Clean(r.Name), names, false)
+		for k, line := range lines {
+			if k > 0 {
+				name = strings.Repeat(" ", names)
+			}
+			fmt.Fprintf(&b, "%s  %s\n", s.Bold(name), view.Clean(line))
+		}
+	}
+	return b.String()
 }
 
 // printRaw prints one value, without a newline behind it.
@@ -75,20 +128,18 @@ func (a *app) printRaw(run *engine.Run, name string) error {
 	return fmt.Errorf("run %s has no output %q; it has: %s", run.ID(), name, nearby(name, names))
 }
 
-func outputTable(results []engine.Result) *view.Table {
-	table := &view.Table{Header: []string{"OUTPUT", "VALUE", "PUBLISHED"}}
-	for i := range results {
-		r := &results[i]
-		value := "(sensitive)"
-		if !r.Sensitive {
-			value = view.Clean(valueText(r.Value))
-		}
-		table.Add(view.Clean(r.Name), value, view.Clean(strings.Join(publishedAt(r), " ")))
+// outputText writes the value of an output.
+func outputText(r *engine.Result) string {
+	switch {
+	case r.Sensitive:
+		return "(sensitive)"
+	case string(r.Value) == "null":
+		return "null"
 	}
-	return table
+	return valueText(r.Value)
 }
 
-// valueText writes a value: a string as it is, everything else as JSON.
+// valueText writes a value: a string as it is, null as nothing, everything else as JSON.
 func valueText(value json.RawMessage) string {
 	var s string
 	if err := json.Unmarshal(value, &s); err == nil {

@@ -41,7 +41,7 @@ func (p *past) load(ctx context.Context, a *app) (err error) {
 	if p.program, err = a.storedProgram(ctx, p.db, p.row); err != nil {
 		return err
 	}
-	driver := engine.Driver{Workflow: p.program.Workflow, Log: p.db}
+	driver := engine.Driver{Workflow: a.boundWorkflow(ctx, p), Log: p.db}
 	p.run, err = driver.Load(ctx, p.row.ID)
 	return err
 }

@@ -176,18 +176,32 @@ func heldText(p *engine.PlanStep, s view.Style) string {
 	return s.Green("at once")
 }
 
-// writeWhy says why the tasks that have to run are not CACHED.
+// stepsOfReason is how many steps are named of which the same is true.
+const stepsOfReason = 6
+
+// writeWhy says why the tasks that have to run are not CACHED: each reason with the steps
+// it is true of.
 func (r *planReport) writeWhy(w io.Writer, term view.Term) {
-	first := true
+	steps := map[string][]string{}
+	tasks := map[string]int{}
 	for i := range r.plan.Steps {
 		name := r.plan.Steps[i].Step.Name
-		for _, reason := range byCount(r.why[name]) {
-			if first {
-				fmt.Fprintf(w, "\n%s\n", term.Style.Dim("Not cached:"))
-				first = false
-			}
-			fmt.Fprintf(w, "  %s, %s: %s\n", name, view.Plural(r.why[name][reason], "task"), view.Clean(reason))
+		for reason, n := range r.why[name] {
+			steps[reason] = append(steps[reason], fmt.Sprintf("%s (%s)", name, view.Plural(n, "task")))
+			tasks[reason] += n
 		}
+	}
+	if len(tasks) > 0 {
+		fmt.Fprintf(w, "\n%s\n", term.Style.Dim("Not cached:"))
+	}
+	for _, reason := range byCount(tasks) {
+		names := steps[reason]
+		more := ""
+		if n := len(names) - stepsOfReason; n > 0 {
+			more = fmt.Sprintf(", and %s", view.Plural(n, "more step"))
+			names = names[:stepsOfReason]
+		}
+		fmt.Fprintf(w, "  %s:\n    %s%s\n", view.Clean(reason), strings.Join(names, ", "), more)
 	}
 }
 

@@ -23,7 +23,7 @@ func newRoot(a *app) *cobra.Command {
 RUN is a run's id, the beginning of one, @last, or workflow@last.
 A task is STEP or STEP["KEY"]. One dash and two dashes both work: -var and --var.`,
 		Version:       version(),
-		Args:          cobra.NoArgs,
+		Args:          noSuchCommand,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -94,6 +94,19 @@ func (a *app) prepare(cmd *cobra.Command) error {
 		return errUsage(cmd.CommandPath(), "-o %q is not a format; there are: %s", a.output, orList(allowed))
 	}
 	return nil
+}
+
+// noSuchCommand refuses arguments of the root command: they were meant as the name of one.
+func noSuchCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	hint := ""
+	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+		hint = "; did you mean " + orList(names) + "?"
+	}
+	return errUsage(cmd.CommandPath(), "there is no command %q%s", args[0], hint)
 }
 
 // args returns a check of the number of arguments that names the usage when it fails.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os/exec"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -61,10 +62,17 @@ func (m *machineFlags) check(cmd string) error {
 	switch {
 	case m.Containers != "" && m.Containers != "docker" && m.Containers != "podman":
 		return errUsage(cmd, "-containers takes docker or podman, and not %q", m.Containers)
+	case m.Containers != "" && !installed(m.Containers):
+		return fmt.Errorf("-containers %s: there is no command %[1]s here", m.Containers)
 	case m.VCPUs < 0 || m.GPUs < 0:
 		return errUsage(cmd, "-vcpus and -gpus cannot be negative")
 	}
 	return nil
+}
+
+func installed(command string) bool {
+	_, err := exec.LookPath(command)
+	return err == nil
 }
 
 // memoryFlag is a flag with an amount of memory, in MiB.

@@ -34,6 +34,14 @@ func secrets(t *dsl.Template) func(ref string) (string, error) {
 	}
 }
 
-func variable(t *dsl.Template, name string) (string, error) {
-	return "", fmt.Errorf("sensitive variable %s has no value", name)
+// variable returns the value of a sensitive variable, which only the template knows.
+func variable(t any, name string) (string, error) {
+	if v, ok := t.(interface {
+		SensitiveValue(name string) (string, bool)
+	}); ok {
+		if value, ok := v.SensitiveValue(name); ok {
+			return value, nil
+		}
+	}
+	return "", fmt.Errorf("the secret is to come from the sensitive variable %s, which has no value", name)
 }

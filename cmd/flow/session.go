@@ -37,6 +37,10 @@ type session struct {
 // ended run; the error carries an exit code if it did not end. It gives the lease back.
 func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err error) {
 	defer func() { err = errors.Join(err, s.lease.Release(context.Background())) }()
+	// The second Ctrl-C kills what does not want to end.
+	patience, hurry := context.WithCancel(context.Background())
+	defer hurry()
+	s.a.atSecondSignal(hurry)
 	executor, err := s.openExecutor()
 	if err != nil {
 		return nil, err
@@ -49,7 +53,7 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 	if interrupted {
 		s.a.say("stopping what runs; Ctrl-C again to leave at once")
 	}
-	failure = errors.Join(failure, executor.Close(context.Background()))
+	failure = errors.Join(failure, executor.Close(patience))
 	if run != nil && run.Ended() {
 		_ = os.Remove(s.journal) // there is nothing in it that could go on
 	}
@@ -123,7 +127,7 @@ func (s *session) openExecutor() (*local.Executor, error) {
 	x, err := local.Open(local.Options{
 		Journal: s.journal, Containers: s.machine.Containers,
 		VCPUs: s.machine.VCPUs, MemoryMiB: s.machine.MemoryMiB, GPUs: s.machine.GPUs,
-		Secret: s.secret,
+		Secret: s.secret, Memo: s.db,
 	})
 	var locked *local.LockedError
 	if errors.As(err, &locked) {

@@ -54,25 +54,45 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 		return err
 	}
 	defer past.close()
+	if _, err := t.check(past.run); err != nil {
+		return err
+	}
 	term := c.outTerm()
+	if c.watch {
+		if err := c.watchRun(ctx, past, t, term); err != nil {
+			return err
+		}
+	} else if err := c.show(ctx, c.stdout, past, t, term); err != nil {
+		return err
+	}
+	if c.exitCode && past.run.Ended() {
+		return exit(exitCodeOf(past.run.Status(), past.run.Cause()))
+	}
+	return nil
+}
+
+// watchRun shows a run until it ends: the page again and again on a terminal; elsewhere
+// the changes, and the page at the end.
+func (c *statusCommand) watchRun(ctx context.Context, past *past, t target, term view.Term) error {
 	screen := view.NewScreen(c.stdout)
+	var seen *view.Run
 	for {
-		if _, err := t.check(past.run); err != nil {
-			return err
-		}
-		var text strings.Builder
-		if err := c.show(ctx, &text, past, t, term); err != nil {
-			return err
-		}
-		switch {
-		case c.watch && term.Live && !c.asJSON():
-			screen.Draw(fitted(text.String(), term))
-		default:
-			if _, err := io.WriteString(c.stdout, text.String()); err != nil {
+		if term.Live && !c.asJSON() {
+			var text strings.Builder
+			if err := c.show(ctx, &text, past, t, term); err != nil {
 				return err
 			}
+			screen.Draw(fitted(text.String(), term))
+		} else if !c.asJSON() {
+			now := &view.Run{Steps: past.run.Steps()}
+			for _, line := range view.Changes(seen, now, c.now()) {
+				if _, err := fmt.Fprintln(c.stdout, line); err != nil {
+					return err
+				}
+			}
+			seen = now
 		}
-		if !c.watch || past.run.Ended() {
+		if past.run.Ended() {
 			break
 		}
 		select {
@@ -84,10 +104,10 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 			return err
 		}
 	}
-	if c.exitCode && past.run.Ended() {
-		return exit(exitCodeOf(past.run.Status(), past.run.Cause()))
+	if term.Live && !c.asJSON() {
+		return nil
 	}
-	return nil
+	return c.show(ctx, c.stdout, past, t, term)
 }
 
 // fitted cuts text to what a screen holds.
@@ -128,11 +148,11 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 	for _, name := range sortedNames(run.Info().Variables) {
 		fact("variable", view.Clean(name+" = "+run.Info().Variables[name]))
 	}
+	driven := false
 	if !run.Ended() {
 		if held := past.holder(ctx); held != nil {
+			driven = true
 			fact("driver", fmt.Sprintf("process %d on %s", held.Owner.PID, view.Clean(held.Owner.Host)))
-		} else {
-			fact("driver", s.Yellow("none")+"; go on with: flow resume "+string(run.ID()))
 		}
 	}
 	fmt.Fprintln(w)
@@ -140,12 +160,12 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 		return err
 	}
 	fmt.Fprintln(w)
-	if _, err := io.WriteString(w, summary(run, term, c.now())); err != nil {
+	if _, err := io.WriteString(w, summary(run, term, c.now(), driven)); err != nil {
 		return err
 	}
 	if results := run.Results(); len(results) > 0 {
-		fmt.Fprintln(w)
-		return outputTable(results).WriteAligned(w, term, "")
+		_, err := io.WriteString(w, "\n"+outputsText(results, s))
+		return err
 	}
 	return nil
 }
@@ -167,7 +187,7 @@ func stepTable(run *engine.Run, s view.Style, now time.Time) *view.Table {
 		note := view.Counts(v.Counts).Words(s)
 		for _, more := range []string{waits[v.Step.Name], v.Reason} {
 			if more != "" {
-				note = strings.TrimPrefix(note+"; "+view.Clean(more), "; ")
+				note = strings.TrimPrefix(note+"; "+view.Reason(more), "; ")
 			}
 		}
 		took := ""

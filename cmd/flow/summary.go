@@ -17,7 +17,7 @@ const shownInSummary = 10
 func (a *app) sumUp(run *engine.Run) error {
 	code := exitCodeOf(run.Status(), run.Cause())
 	if !a.quiet || code != exitOK {
-		fmt.Fprint(a.stderr, summary(run, a.errTerm(), a.now()))
+		fmt.Fprint(a.stderr, summary(run, a.errTerm(), a.now(), false))
 	}
 	switch {
 	case a.asJSON():
@@ -25,19 +25,28 @@ func (a *app) sumUp(run *engine.Run) error {
 			return err
 		}
 	case run.Status().OK() && len(run.Results()) > 0:
-		if err := outputTable(run.Results()).Write(a.stdout, a.outTerm()); err != nil && code == exitOK {
+		if err := a.printOutputs(run.Results()); err != nil && code == exitOK {
 			return err
 		}
 	}
 	return exit(code)
 }
 
-// summary is what a person is told of a run that has ended, or goes on.
-func summary(run *engine.Run, term view.Term, now time.Time) string {
+// summary is what a person is told of a run. One that has not ended is either driven by
+// somebody, or was interrupted.
+func summary(run *engine.Run, term view.Term, now time.Time, driven bool) string {
 	s := term.Style
 	created, ended := run.Times()
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s %s after %s", s.Bold(view.Clean(run.Workflow().Name)), run.ID(), s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
+	fmt.Fprintf(&b, "%s %s ", s.Bold(view.Clean(run.Workflow().Name)), run.ID())
+	switch {
+	case run.Ended():
+		fmt.Fprintf(&b, "%s after %s", s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
+	case driven:
+		fmt.Fprintf(&b, "%s for %s", s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
+	default:
+		b.WriteString(s.Bold(s.Yellow("interrupted")))
+	}
 	if run.Reason() != "" {
 		fmt.Fprintf(&b, ": %s", view.Clean(run.Reason()))
 	}
@@ -53,7 +62,7 @@ func summary(run *engine.Run, term view.Term, now time.Time) string {
 	}
 	failures(&b, run, s)
 	switch {
-	case !run.Ended():
+	case !run.Ended() && !driven:
 		fmt.Fprintf(&b, "  go on: flow resume %s\n", run.ID())
 	case run.Status() == engine.Failed || run.Status() == engine.Cancelled:
 		if counts[engine.Failed] > 0 {

@@ -19,6 +19,9 @@ import (
 
 // This file puts the packages together: it is the only place that knows them all.
 
+// localExecutor is the name of the embedded executor in RunInfo.Executor.
+const localExecutor = "local"
+
 // openState opens the state file. With look it must be there, and is not changed.
 func (a *app) openState(look bool) (*state.DB, error) {
 	path, err := a.statePath()
@@ -122,6 +125,20 @@ func (a *app) storedProgram(ctx context.Context, db *state.DB, row state.Run) (*
 	return a.loadSources(row.Dir, sources)
 }
 
+// boundWorkflow returns the workflow of a past run with what its variables decide, or
+// without, if values of sensitive ones would be needed for it.
+func (a *app) boundWorkflow(ctx context.Context, p *past) *engine.Workflow {
+	info, err := runInfoOf(ctx, p.db, p.row.ID)
+	if err != nil {
+		return p.program.Workflow
+	}
+	template, diags := p.program.Bind(dsl.VarInput{Stored: info.Variables}, dsl.RunContext{ID: p.row.ID, Time: p.row.Created, WorkDir: info.WorkDir})
+	if diags.HasErrors() {
+		return p.program.Workflow
+	}
+	return template.Workflow()
+}
+
 // bind gives the variables of the session's program their values. Mistakes are printed.
 func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, error) {
 	template, diags := s.program.Bind(f.vars.input(stored), dsl.RunContext{ID: s.id, Time: s.created})
@@ -150,7 +167,7 @@ func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, err
 		workDir = filepath.Join(s.home, "work")
 	}
 	return engine.RunInfo{
-		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: "local",
+		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: localExecutor,
 		Variables: template.StoredVariables(),
 		Limits:    engine.Limits{MaxParallel: f.maxParallel, NoCache: f.noCache},
 	}, nil

@@ -14,7 +14,7 @@ import (
 
 // whyText says in one line why a task ended as it did.
 func whyText(exitCode *int, reason, cause string) string {
-	text := reason
+	text := view.Reason(reason)
 	if reason == engine.ReasonExited {
 		text = ""
 	}
@@ -36,6 +36,18 @@ func whyText(exitCode *int, reason, cause string) string {
 		return "no reason was recorded"
 	}
 	return view.Clean(text)
+}
+
+// hostLost is what is said for the loss of the host of a task that runs on this machine.
+const hostLost = "the process that ran it was stopped"
+
+// localReason says in terms of this machine why a task ended: there the loss of the host
+// means that flow itself was stopped.
+func localReason(run *engine.Run, reason string) string {
+	if run.Info().Executor == localExecutor && strings.HasPrefix(reason, engine.ReasonHostLost) {
+		return hostLost
+	}
+	return reason
 }
 
 // exitCodeText names an exit code, with the signal that it stands for by the shell's convention.

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path"
@@ -99,7 +100,7 @@ func (f *Files) tree(ctx context.Context, real, rel string, way []string) (Sum, 
 	h := sha256.New()
 	h.Write([]byte("flow directory 1\n"))
 	for _, e := range entries {
-		sub, kind, sum := real+"/"+e.Name(), byte('f'), Sum{}
+		sub, kind := real+"/"+e.Name(), byte('f')
 		if e.Type()&fs.ModeSymlink != 0 {
 			target, err := filepath.EvalSymlinks(sub)
 			if err != nil {
@@ -114,6 +115,7 @@ func (f *Files) tree(ctx context.Context, real, rel string, way []string) (Sum, 
 		if err != nil {
 			return Sum{}, errors.New(Explain(err))
 		}
+		var sum Sum
 		if info.IsDir() {
 			kind = 'd'
 			sum, err = f.tree(ctx, sub, path.Join(rel, e.Name()), way)
@@ -129,7 +131,7 @@ func (f *Files) tree(ctx context.Context, real, rel string, way []string) (Sum, 
 }
 
 // writeEntry hashes one entry of a directory, so that no two directories look alike.
-func writeEntry(h interface{ Write([]byte) (int, error) }, kind byte, name string, sum Sum) {
+func writeEntry(h hash.Hash, kind byte, name string, sum Sum) {
 	head := binary.BigEndian.AppendUint32([]byte{kind}, uint32(len(name)))
 	h.Write(head)
 	h.Write([]byte(name))

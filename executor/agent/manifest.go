@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -88,7 +89,7 @@ func writeManifest(taskDir string, m *engine.Manifest) error {
 			f.RawPath = []byte(f.Path)
 		}
 	}
-	data, err := json.Marshal(m)
+	data, err := marshal(m)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func writeManifest(taskDir string, m *engine.Manifest) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(data, '\n'))
+	_, err = f.Write(data)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -112,6 +113,15 @@ func writeManifest(taskDir string, m *engine.Manifest) error {
 		os.Remove(tmp)
 	}
 	return err
+}
+
+// marshal returns v as a line of JSON, with < and > as they are.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 // recordResult makes `result` the attempt that succeeded, durably, and with it every
@@ -150,7 +160,7 @@ func ReadManifest(taskDir string, attempt int) (*engine.Manifest, error) {
 	}
 	var m engine.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
-		return nil, fmt.Errorf("%s is no manifest (%v): %w", show(path), err, engine.ErrNotFound)
+		return nil, fmt.Errorf("%s is no manifest (%w): %w", show(path), err, engine.ErrNotFound)
 	}
 	if m.Version != manifestVersion {
 		return nil, fmt.Errorf("%s has version %d, and this flow knows %d: %w", show(path), m.Version, manifestVersion, engine.ErrNotFound)

@@ -337,10 +337,12 @@ func (c *collector) value(o *engine.Output, rel string, t thing) error {
 		text := strings.TrimSuffix(strings.TrimSuffix(string(data), "\n"), "\r")
 		err = c.setJSON(o, text)
 	} else {
-		var compact bytes.Buffer
-		if err := json.Compact(&compact, data); err != nil {
+		var raw json.RawMessage
+		if err := json.Unmarshal(data, &raw); err != nil {
 			return c.invalid(o, "%s is not JSON: %s", show(rel), jsonError(data, err))
 		}
+		var compact bytes.Buffer
+		err = json.Compact(&compact, raw)
 		c.setValue(o, compact.Bytes())
 	}
 	if err != nil {
@@ -365,13 +367,11 @@ func jsonError(data []byte, err error) string {
 }
 
 func (c *collector) setJSON(o *engine.Output, v any) error {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
+	data, err := marshal(v)
+	if err != nil {
 		return stageOutError(err)
 	}
-	c.setValue(o, bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+	c.setValue(o, bytes.TrimSuffix(data, []byte("\n")))
 	return nil
 }
 

@@ -161,8 +161,7 @@ func replaceDir(tmp, target string) error {
 		return err
 	}
 	if err := os.Rename(tmp, target); err != nil {
-		os.Rename(aside, target)
-		return err
+		return errors.Join(err, os.Rename(aside, target))
 	}
 	return os.RemoveAll(aside)
 }
@@ -263,7 +262,7 @@ func copyFile(ctx context.Context, from, to string, info fs.FileInfo) (err error
 		}
 		// CopyN on two files is copy_file_range on Linux.
 		n, err := io.CopyN(dst, src, copyChunk)
-		if err == io.EOF || n == 0 && err == nil {
+		if errors.Is(err, io.EOF) || n == 0 && err == nil {
 			break
 		}
 		if err != nil {

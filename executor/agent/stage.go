@@ -30,6 +30,9 @@ func (at *Attempt) stageIn() error {
 	for i := range inputs {
 		in := &inputs[i]
 		var err error
+		if in.Name == "" || in.Name == "." || in.Name == ".." || strings.ContainsAny(in.Name, "/\x00=") {
+			return stageInError(nil, "%q is no name for an input", in.Name)
+		}
 		if in.List {
 			err = at.stageList(in)
 		} else {

@@ -193,13 +193,13 @@ func (s *suite) ended(id engine.JobID) engine.Job {
 	return s.until(id, "ended", func(j *engine.Job) bool { return j.Status.Ended() })
 }
 
-func (s *suite) running(id engine.JobID) engine.Job {
+// running waits for a job to run, and not to have ended.
+func (s *suite) running(id engine.JobID) {
 	s.Helper()
 	j := s.until(id, "running", func(j *engine.Job) bool { return j.Status >= engine.JobRunning })
 	if j.Status != engine.JobRunning {
 		s.Fatalf("job %s is %v, want RUNNING", id, j.Status)
 	}
-	return j
 }
 
 func (s *suite) succeeded(id engine.JobID) engine.Job {

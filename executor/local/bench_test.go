@@ -46,7 +46,7 @@ func BenchmarkTrue(b *testing.B) {
 		runArray(b, x, n)
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "wall-us/child")
-	b.ReportMetric(float64((cpuTime(b) - before).Microseconds())/float64(b.N)/n, "cpu-us/child")
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N)/n, "cpu-us/child")
 }
 
 func runArray(b *testing.B, x *Executor, n int) {

@@ -112,7 +112,7 @@ func (f *finder) forget(name, search string) bool {
 // lookPath looks a program up in the absolute directories of a PATH: what is relative
 // would mean another place for flow than for the task.
 func lookPath(name, search string) (string, error) {
-	found := errNotInPath
+	var found error
 	for _, dir := range filepath.SplitList(search) {
 		if name == "" || !filepath.IsAbs(dir) {
 			continue
@@ -127,7 +127,7 @@ func lookPath(name, search string) (string, error) {
 		}
 		found = syscall.EACCES
 	}
-	if found == errNotInPath {
+	if found == nil {
 		found = fmt.Errorf("exec: %q: executable file %w in $PATH", name, errNotInPath)
 	}
 	return "", found

@@ -3,7 +3,6 @@ package local
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,6 +92,9 @@ func (c *containers) call(ctx context.Context, args ...string) ([]byte, error) {
 	return out, engineFailure(err, nil)
 }
 
+// noise are beginnings of lines that docker and podman put around an error.
+var noise = []string{"Run '", "See '", "Usage:", "WARNING: ", "time=\""}
+
 // engineFailure turns the failure of a command into what it said last, on stderr or in said.
 func engineFailure(err error, said []byte) error {
 	var exit *exec.ExitError
@@ -104,7 +107,8 @@ func engineFailure(err error, said []byte) error {
 	text := ""
 	for line := range strings.Lines(string(said)) {
 		line = strings.TrimSpace(line)
-		if line != "" && !strings.HasPrefix(line, "Run '") && !strings.HasPrefix(line, "See '") && !strings.HasPrefix(line, "WARNING: ") {
+		isNoise := func(prefix string) bool { return strings.HasPrefix(line, prefix) }
+		if line != "" && !slices.ContainsFunc(noise, isNoise) {
 			text = line
 		}
 	}
@@ -147,9 +151,12 @@ func (c *containers) Run(t *Try, started func()) Exit {
 // contain runs the container of a try from its creation to its removal.
 func (c *containers) contain(pr *proc, b *beginning, log *os.File, started func()) Exit {
 	name := containerName(b.try)
-	defer c.remove(name)
+	defer func() {
+		c.remove(name)
+		_ = os.RemoveAll(b.monitorDir()) // only podman makes it
+	}()
 	if err := c.launch(pr, b, name, log); err != nil {
-		return c.notStarted(pr, name, err)
+		return c.notStarted(name, err)
 	}
 	var calls sync.WaitGroup
 	defer calls.Wait()
@@ -157,16 +164,17 @@ func (c *containers) contain(pr *proc, b *beginning, log *os.File, started func(
 	defer ended()
 	c.arm(ctx, &calls, pr, name)
 	started()
-	st, err := c.await(name, log)
+	code, err := c.await(name, log)
 	pr.disarm()
 	if err != nil {
 		return Exit{StatusReason: engine.ReasonExited, Reason: shorten("ContainerVanishedError: " + err.Error())}
 	}
-	exit := c.finish(pr, b.at, st.ExitCode)
-	if exit.ExitCode != nil && *exit.ExitCode != 0 && c.outOfMemory(pr, b, st) {
+	if code != 0 && c.outOfMemory(b, name) {
+		exit := exited(code)
 		exit.Reason = engine.ReasonOutOfMemory
+		return exit
 	}
-	return exit
+	return c.finish(pr, b.at, code)
 }
 
 // launch creates and starts the container. podman hands its own stdout and stderr, the
@@ -201,6 +209,10 @@ func (c *containers) launch(pr *proc, b *beginning, name string, log *os.File) e
 		_, err := cmd.Output()
 		return engineFailure(err, nil)
 	}
+	cmd.Dir = b.monitorDir()
+	if err := os.MkdirAll(cmd.Dir, 0o777); err != nil {
+		return err
+	}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Run(); err != nil {
 		said := make([]byte, 16<<10) // the program did not run: it is podman that spoke
@@ -227,7 +239,7 @@ func (c *containers) passesThrough() bool {
 }
 
 // notStarted tells why a program did not run.
-func (c *containers) notStarted(pr *proc, name string, err error) Exit {
+func (c *containers) notStarted(name string, err error) Exit {
 	if errors.Is(err, errStopped) {
 		return startFailed("", err)
 	}
@@ -235,59 +247,89 @@ func (c *containers) notStarted(pr *proc, name string, err error) Exit {
 	if !errors.As(err, &own) {
 		return startFailed("CannotCreateContainerError: ", err)
 	}
-	if _, ierr := c.inspect(pr.ctx, name); ierr == nil {
+	if _, ierr := c.inspect(name); ierr == nil {
 		return startFailed("CannotStartContainerError: ", err)
 	}
 	return startFailed("CannotCreateContainerError: ", err)
 }
 
-// containerState is what `inspect` says of a container.
-type containerState struct {
-	ID        string `json:"-"`
-	Status    string
-	Running   bool
-	ExitCode  int
-	OOMKilled bool
+// inspect returns whether the engine knows a container, and has seen it run out of memory.
+func (c *containers) inspect(name string) (outOfMemory bool, err error) {
+	out, err := c.call(context.Background(), "container", "inspect", "--format", "{{.State.OOMKilled}}", name)
+	return strings.TrimSpace(string(out)) == "true", err
 }
 
-func (c *containers) inspect(ctx context.Context, name string) (st containerState, err error) {
-	out, err := c.call(ctx, "container", "inspect", "--format", "{{.Id}} {{json .State}}", name)
-	if err != nil {
-		return st, err
-	}
-	id, state, _ := strings.Cut(strings.TrimSpace(string(out)), " ")
-	if err := json.Unmarshal([]byte(state), &st); err != nil {
-		return st, fmt.Errorf("inspect %s: %w", name, err)
-	}
-	st.ID = id
-	return st, nil
-}
-
-// await returns when a container has ended, with its log written.
-func (c *containers) await(name string, log *os.File) (containerState, error) {
+// await returns the exit code of a container when it has ended, with its log written.
+func (c *containers) await(name string, log *os.File) (int, error) {
 	ctx := context.Background()
 	if !c.passesThrough() {
 		cmd := c.command(ctx, nil, "logs", "--follow", name)
 		cmd.SysProcAttr = sysProcAttr
 		cmd.Stdout, cmd.Stderr = log, log
-		_ = cmd.Run() // whatever it says, the state decides
+		_ = cmd.Run() // whatever it says, its end decides nothing
 	}
-	for {
-		cmd := c.command(ctx, nil, "wait", name)
-		cmd.SysProcAttr = sysProcAttr
-		if _, err := cmd.Output(); err != nil {
-			return containerState{}, engineFailure(err, nil)
-		}
-		st, err := c.inspect(ctx, name)
-		if err != nil || !st.Running {
-			return st, err
+	args := []string{"wait", name}
+	if c.isPodman() {
+		args = []string{"wait", "--interval", "100ms", name}
+	}
+	cmd := c.command(ctx, nil, args...)
+	cmd.SysProcAttr = sysProcAttr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, engineFailure(err, nil)
+	}
+	code, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	if err != nil || code < 0 {
+		return 0, fmt.Errorf("the exit code of %s is not known (%q)", name, out)
+	}
+	if !c.passesThrough() {
+		c.completeLog(name, log)
+	}
+	return code, nil
+}
+
+// completeLog writes what of a container's log is not in the file yet: docker before 23
+// stops following, when a container ends, without having sent everything.
+func (c *containers) completeLog(name string, log *os.File) {
+	info, err := log.Stat()
+	if err != nil {
+		return
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	defer r.Close()
+	cmd := c.command(context.Background(), nil, "logs", name)
+	cmd.SysProcAttr = sysProcAttr
+	cmd.Stdout, cmd.Stderr = w, w
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		return
+	}
+	if _, err := io.CopyN(io.Discard, r, info.Size()); err == nil {
+		_, err = io.Copy(log, r)
+		if err != nil {
+			_, _ = io.Copy(io.Discard, r) // the disk is full: let the command end
 		}
 	}
+	_ = cmd.Wait()
 }
 
 // remove removes a container and its volumes, running or not.
 func (c *containers) remove(name string) {
-	_, _ = c.call(context.Background(), "rm", "--force", "--volumes", name) // it may never have been made
+	_, _ = c.call(context.Background(), c.rmArgs(name)...) // it may never have been made
+}
+
+// rmArgs are the arguments that remove containers at once. podman would give them ten
+// seconds first.
+func (c *containers) rmArgs(names ...string) []string {
+	args := []string{"rm", "--force", "--volumes"}
+	if c.isPodman() {
+		args = append(args, "--time", "0")
+	}
+	return append(args, names...)
 }
 
 // arm lets Stop end the container, at once if it has been called already.
@@ -342,23 +384,24 @@ func (c *containers) Leftovers(tries []*Try, grace time.Duration) error {
 			seconds := strconv.Itoa(int(math.Ceil(grace.Seconds())))
 			_, _ = c.call(ctx, append([]string{"stop", "-t", seconds}, ids...)...) // rm ends what this does not
 		}
-		if _, err := c.call(ctx, append([]string{"rm", "--force", "--volumes"}, ids...)...); err != nil {
+		if _, err := c.call(ctx, c.rmArgs(ids...)...); err != nil {
 			return fmt.Errorf("cannot remove containers of an earlier flow run: %w", err)
 		}
 	}
 	return c.processes.Leftovers(tries, grace)
 }
 
-// outOfMemory reports whether a program failed for want of memory. docker says so. podman
-// does not always (OOMKilled stays false without cgroup v2), so a SIGKILL that nobody here
-// has sent is looked up in the kernel's log; where that may not be read, it is taken for it.
-func (c *containers) outOfMemory(pr *proc, b *beginning, st containerState) bool {
-	if st.OOMKilled {
+// outOfMemory reports whether a program that failed has run out of memory, it or one
+// that it had started. docker knows. podman does with cgroup v2 only, but its monitor
+// leaves a mark in the directory where it was started.
+func (c *containers) outOfMemory(b *beginning, name string) bool {
+	if _, err := os.Lstat(b.monitorDir() + "/oom"); err == nil {
 		return true
 	}
-	if !c.isPodman() || st.ExitCode != 137 || pr.stopped() || b.try.Resources.MemoryMiB == 0 {
-		return false
-	}
-	killed, known := kernelKilled(st.ID)
-	return killed || !known
+	known, err := c.inspect(name)
+	return err == nil && known
 }
+
+// monitorDir is where podman's monitor of the container is started. It is removed with
+// the container.
+func (b *beginning) monitorDir() string { return b.at.Dir + ".podman" }

@@ -186,6 +186,12 @@ func mountArgs(b *beginning) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	for i, p := range paths {
+		for !utf8.ValidString(p) { // the engines cannot name it, but the directory that it is in
+			p = filepath.Dir(p)
+		}
+		paths[i] = p
+	}
 	paths = outermost(paths)
 	if len(paths) > manyMounts {
 		for i, p := range paths {

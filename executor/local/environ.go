@@ -6,7 +6,6 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"flow/executor/agent"
@@ -44,27 +43,11 @@ func lookEnv(environ []string, name string) (string, bool) {
 	return "", false
 }
 
-// batchEnviron returns the variables that Batch sets (Batch User Guide, job_env_vars).
-func batchEnviron(t *Try) []string {
-	env := []string{
-		"AWS_BATCH_JOB_ID=" + string(t.Job),
-		"AWS_BATCH_JOB_ATTEMPT=" + strconv.Itoa(t.BatchAttempt),
-		"AWS_BATCH_JQ_NAME=" + t.Queue,
-		"AWS_BATCH_CE_NAME=" + t.ComputeEnvironment,
-	}
-	if t.Array {
-		env = append(env,
-			"AWS_BATCH_JOB_ARRAY_INDEX="+strconv.Itoa(t.Index),
-			"AWS_BATCH_JOB_ARRAY_SIZE="+strconv.Itoa(t.Spec.ArraySize))
-	}
-	return env
-}
-
 // environ returns the environment of a task, without what is inherited: env, secrets,
 // inputs and outputs, FLOW_ and AWS_BATCH_ variables, of which the later ones win.
 // Secrets are read here, at start, and kept nowhere.
 func (p *processes) environ(t *Try, task *agent.Task, at *agent.Attempt) ([]string, error) {
-	own := append(task.Environ(t.Spec.Tasks.At(t.Index), t.Resources), batchEnviron(t)...)
+	own := append(task.Environ(t.Spec.Tasks.At(t.Index), t.Resources), t.Environment()...)
 	spec := task.Spec
 	if len(spec.Env) == 0 && len(spec.Secrets) == 0 && len(at.Env) == 0 {
 		return own, nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 	"syscall"
+	"time"
 
 	"flow/engine"
 	"flow/executor/local/model"
@@ -42,14 +43,33 @@ func openJournal(path string) (*journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the journal of the local executor: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("cannot lock the journal of the local executor %s: %w", path, err)
-		}
-		return nil, &LockedError{Path: path, PID: journalHolder(f)}
+	if err := lockJournal(f); err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return &journal{f: f}, nil
+}
+
+// lockWait is how long the lock of a process that is dead is waited for. A child that it
+// was about to start has it, too, until it runs its program.
+const (
+	lockWait  = 10 * time.Second
+	lockPause = 5 * time.Millisecond
+)
+
+func lockJournal(f *os.File) error {
+	for began := time.Now(); ; time.Sleep(lockPause) {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return fmt.Errorf("cannot lock the journal of the local executor %s: %w", f.Name(), err)
+		}
+		pid := journalHolder(f)
+		if pid == 0 || syscall.Kill(pid, 0) != syscall.ESRCH || time.Since(began) > lockWait {
+			return &LockedError{Path: f.Name(), PID: pid}
+		}
+	}
 }
 
 // A LockedError says that another process runs jobs with the same journal.

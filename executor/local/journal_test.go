@@ -262,6 +262,9 @@ func TestFinishedAcrossCrash(t *testing.T) {
 	if j := describe(t, z, a.Child(0))[0]; !cmp.Equal(j, jobs[0]) {
 		t.Errorf("after one more crash the finished child is %+v", j)
 	}
+	if j := describe(t, z, a.Child(1))[0]; len(j.Attempts) != 1 || j.Attempts[0].Started.IsZero() {
+		t.Errorf("after one more crash the child that ran then is %+v", j)
+	}
 }
 
 func TestLeftoversThatStay(t *testing.T) {

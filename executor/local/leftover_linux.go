@@ -2,6 +2,7 @@ package local
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"strconv"
 	"strings"
@@ -34,7 +35,7 @@ func findMarked(marks []string) ([]process, error) {
 		handle, err := unix.PidfdOpen(pid, 0)
 		if err != nil {
 			handle = -1
-			if err == unix.ESRCH {
+			if errors.Is(err, unix.ESRCH) {
 				continue
 			}
 		}

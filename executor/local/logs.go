@@ -107,7 +107,7 @@ func (l *logReader) lines(v model.View) bool {
 	for {
 		// A line without its end may still grow, but not when nobody follows it.
 		line, err := l.in.next(l.over || !l.want.Follow)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return true
 		}
 		if err != nil {
@@ -127,8 +127,9 @@ func (l *logReader) open(v model.View) error {
 		return err
 	}
 	l.file, l.in = f, newLineReader(f)
-	if l.want.Tail > 0 {
-		at, err := tail(f, l.want.Tail)
+	if n := l.want.Tail; n > 0 {
+		l.want.Tail = 0 // of the tries that follow, everything
+		at, err := tail(f, n)
 		if err == nil {
 			_, err = f.Seek(at, io.SeekStart)
 		}

@@ -50,6 +50,3 @@ type Options struct {
 
 // DefaultGrace is the time between SIGTERM and SIGKILL (ECS, stopTimeout).
 const DefaultGrace = 30 * time.Second
-
-// newRunner makes the Runner of o when Options.Runner is nil.
-var newRunner func(o *Options) (Runner, error)

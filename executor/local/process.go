@@ -42,12 +42,6 @@ func NewRunner(o RunnerOptions) (Runner, error) {
 	return c, nil
 }
 
-func init() {
-	newRunner = func(o *Options) (Runner, error) {
-		return NewRunner(RunnerOptions{Containers: o.Containers, Secret: o.Secret})
-	}
-}
-
 // processes is the Runner that runs tries as processes.
 //
 // A process is started by fork and exec and nothing else: its log file is its stdout

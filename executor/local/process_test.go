@@ -158,7 +158,8 @@ func TestProcessEnvironment(t *testing.T) {
 		Env:     map[string]string{"ODD": odd, "HOME": "/own", "FLOW_STEP": "stolen"},
 		Secrets: map[string]string{"TOKEN": "env:X"},
 	})
-	try.Array, try.Index, try.BatchAttempt, try.Attempt = true, 2, 3, 5
+	try.Job, try.Array, try.Index = try.Job.Child(2), true, 2
+	try.BatchAttempt, try.Attempt = 3, 5
 	try.Spec.FanOut, try.Spec.ArraySize = true, 4
 	try.Spec.Tasks, try.Spec.Keys = engine.RangesOf(10, 11, 17, 18), []string{"a", "b", "c d", "e"}
 	try.Resources = engine.Resources{VCPUs: 1.5, MemoryMiB: 512}

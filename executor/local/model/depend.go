@@ -112,7 +112,9 @@ func (m *Model) tell(r ref) {
 		a.each = nil
 	}
 	j.flags |= ended
-	m.past = append(m.past, j)
+	if m.cfg.Retention > 0 {
+		m.past = append(m.past, j)
+	}
 	for _, d := range j.whole {
 		d.waiting--
 		switch {

@@ -94,6 +94,35 @@ func TestNToN(t *testing.T) {
 	w.summary("c", "0 0 0 0 0 2 1")
 }
 
+// Children become RUNNABLE in any order, and start by index.
+func TestNToNOutOfOrder(t *testing.T) {
+	w := newWorld(t, Config{Capacity: Capacity{VCPUs: 200, MemoryMiB: 1 << 20}})
+	w.submit("a", size(200))
+	w.submit("b", size(200), nToN("a"))
+	w.log = nil
+	for _, i := range []int{150, 0, 199, 64, 63} {
+		w.exits(engine.JobID("a").Child(i), 0)
+	}
+	if want := []engine.JobID{"b:150", "b:0", "b:199", "b:64", "b:63"}; !slices.Equal(w.log, want) {
+		t.Errorf("started %v, want %v", w.log, want)
+	}
+	w.drain()
+	w.want("b", "SUCCEEDED")
+}
+
+// A job that has ended keeps its reason, whatever becomes of its other dependencies.
+func TestDependencyThatFailsLater(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.submit("bad", size(2))
+	w.exits("bad:0", 1)
+	w.exits("bad:1", 1)
+	w.submit("slow")
+	w.submit("a", size(2), nToN("bad"), after("slow"))
+	w.want("a", "FAILED: "+engine.ReasonArrayChild, "a:1", "FAILED: "+engine.ReasonDependency)
+	w.exits("slow", 1)
+	w.want("a", "FAILED: "+engine.ReasonArrayChild)
+}
+
 // N_TO_N together with a whole job: both are waited for.
 func TestNToNAndWhole(t *testing.T) {
 	w := newWorld(t, Config{})

@@ -129,6 +129,34 @@ func TestRetryGoesToTheFront(t *testing.T) {
 	}
 }
 
+// The front of the queue is before everything that was submitted earlier, too.
+func TestRetryGoesBeforeOlderJobs(t *testing.T) {
+	w := newWorld(t, Config{Capacity: Capacity{VCPUs: 2, MemoryMiB: 1024}})
+	w.submit("gate")
+	w.submit("old", after("gate"))
+	w.submit("young", tries(3))
+	zero, one := 0, 1
+	w.Exited(w.now, "gate", -1, w.take("gate").Attempt, Exit{ExitCode: &zero})
+	w.Exited(w.now, "young", -1, w.take("young").Attempt, Exit{ExitCode: &one})
+	w.want("old", "RUNNABLE", "young", "RUNNABLE: "+engine.ReasonExited)
+	w.tick()
+	if want := []engine.JobID{"gate", "young", "young", "old"}; !slices.Equal(w.log, want) {
+		t.Errorf("started %v, want %v", w.log, want)
+	}
+}
+
+// What has an exit code has run, though nobody said that it started.
+func TestExitOfWhatNobodySawStart(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.submit("a")
+	w.exits("a", 0)
+	w.submit("b")
+	w.ends("b", Exit{})
+	if a, b := w.get("a"), w.get("b"); a.Started.IsZero() || !b.Started.IsZero() {
+		t.Errorf("started %v and %v, want the first only", a.Started, b.Started)
+	}
+}
+
 // A job that waits for its next attempt shows the last one; it begins with a clean
 // slate.
 func TestBetweenAttempts(t *testing.T) {
@@ -447,6 +475,23 @@ func TestRetention(t *testing.T) {
 	}
 	w.tick()
 	w.exits("same2", 0)
+	w.pass(time.Hour)
+	for _, id := range []engine.JobID{"same3", "same4"} {
+		if err := w.Submit(w.now, id, req("same")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.tick()
+	w.exits("same3", 0) // in the middle of the name's list
+	w.pass(time.Hour)
+	var same []engine.JobID
+	for v := range w.Named("same") {
+		same = append(same, v.ID)
+	}
+	if want := []engine.JobID{"same", "same4"}; !slices.Equal(same, want) {
+		t.Errorf("found %v, want %v", same, want)
+	}
+	w.exits("same4", 0)
 	w.pass(time.Hour)
 	n := 0
 	for v := range w.Named("same") {

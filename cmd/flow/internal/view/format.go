@@ -80,6 +80,14 @@ func (s Style) ByStatus(st engine.Status, text string) string {
 	return s.Dim(text)
 }
 
+// Reason writes why a step or task ended as it did, on one line.
+func Reason(reason string) string {
+	if reason == engine.ReasonWhen {
+		return "its when is false"
+	}
+	return Clean(reason)
+}
+
 // Counts are tasks by status, as engine.StepStatus has them.
 type Counts [engine.Cached + 1]int
 

@@ -41,7 +41,7 @@ func changeText(v *engine.StepStatus) string {
 		text += " after " + Duration(d)
 	}
 	if v.Reason != "" && !v.Status.OK() {
-		text += ": " + Clean(v.Reason)
+		text += ": " + Reason(v.Reason)
 	}
 	return text
 }

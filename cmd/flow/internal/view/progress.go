@@ -183,7 +183,7 @@ func (p *Progress) stepLine(v *engine.StepStatus, now time.Time, s Style, names 
 		}
 	}
 	if v.Reason != "" && v.Status.Ended() && !v.Status.OK() {
-		b.WriteString("  " + s.Dim(Clean(v.Reason)))
+		b.WriteString("  " + s.Dim(Reason(v.Reason)))
 	}
 	if rate := p.observe(v, now); rate > 0 {
 		b.WriteString("  " + s.Dim(Rate(rate)))

@@ -1,7 +1,6 @@
 package view
 
 import (
-	"bufio"
 	"io"
 	"strings"
 )
@@ -25,12 +24,12 @@ func (t *Table) Write(w io.Writer, term Term) error {
 	if term.TTY {
 		return t.WriteAligned(w, term, "")
 	}
-	out := bufio.NewWriter(w)
+	var out strings.Builder
 	for _, row := range t.Rows {
-		out.WriteString(strings.Join(row, "\t"))
-		out.WriteByte('\n')
+		out.WriteString(strings.Join(row, "\t") + "\n")
 	}
-	return out.Flush()
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 // WriteAligned writes the table in aligned columns with a header, each line behind indent.
@@ -40,7 +39,7 @@ func (t *Table) WriteAligned(w io.Writer, term Term, indent string) error {
 	if limit := term.Columns(); limit > 0 && term.TTY {
 		shrink(widths, limit-len(indent))
 	}
-	out := bufio.NewWriter(w)
+	var out strings.Builder
 	line := func(row []string, mark func(string) string) {
 		var b strings.Builder
 		b.WriteString(indent)
@@ -55,8 +54,7 @@ func (t *Table) WriteAligned(w io.Writer, term Term, indent string) error {
 			}
 			b.WriteString(mark(cell))
 		}
-		out.WriteString(strings.TrimRight(b.String(), " "))
-		out.WriteByte('\n')
+		out.WriteString(strings.TrimRight(b.String(), " ") + "\n")
 	}
 	if len(t.Header) > 0 {
 		line(t.Header, term.Style.Dim)
@@ -64,7 +62,8 @@ func (t *Table) WriteAligned(w io.Writer, term Term, indent string) error {
 	for _, row := range t.Rows {
 		line(row, func(s string) string { return s })
 	}
-	return out.Flush()
+	_, err := io.WriteString(w, out.String())
+	return err
 }
 
 func (t *Table) widths() []int {
