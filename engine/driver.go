@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -280,6 +281,9 @@ func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
 		}
 		return []Event{{Kind: RunEnded, Status: Failed, Reason: err.Error(), Cause: "output"}}, nil
 	}
+	if err := d.publishCached(ctx); err != nil {
+		return failed(err)
+	}
 	results, err := d.Template.Results(scope{d.run})
 	if err != nil {
 		return failed(err)
@@ -300,6 +304,48 @@ func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
 		}
 	}
 	return []Event{{Kind: RunEnded, Status: Succeeded, Results: results}}, nil
+}
+
+// publishCached publishes the outputs of tasks that did not run, since their results are
+// known: where they are wanted now may be elsewhere.
+func (d *Driver) publishCached(ctx context.Context) error {
+	for _, s := range d.run.steps {
+		if len(s.hits) == 0 {
+			continue
+		}
+		for i := range s.exp.Cached.All() {
+			hit, spec := s.hits[i], s.spec(i)
+			if hit == nil { // it ran again since
+				continue
+			}
+			for k := range spec.Outputs {
+				o := &spec.Outputs[k]
+				if o.Publish == "" {
+					continue
+				}
+				for _, path := range o.paths(s.values[i][o.Name]) {
+					if err := d.Files.Publish(ctx, ResultPath(hit.Dir, path), o.Publish); err != nil {
+						return fmt.Errorf("%s, output %q: %w", s.taskName(i), o.Name, err)
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// paths returns the files of an output, relative to its attempt's directory; value is
+// what the task's Values have of it.
+func (o *Output) paths(value json.RawMessage) (paths []string) {
+	switch {
+	case string(value) == "null": // optional, and not there
+	case o.Kind == OutputFiles:
+		// A manifest that says otherwise has no files to publish.
+		_ = json.Unmarshal(value, &paths)
+	default:
+		paths = []string{o.Path}
+	}
+	return paths
 }
 
 // wait waits until there may be news, gathering what happens within a short window so
