@@ -257,6 +257,9 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 	return nil
 }
 
+// taskIdentity begins the identity of an input that is another task's output.
+const taskIdentity = "task:"
+
 // longestValue is how much of a part of a key is shown on a line.
 const longestValue = 100
 
@@ -278,6 +281,10 @@ func (c *keyChange) write(w io.Writer, s view.Style) {
 			}
 			fmt.Fprintf(w, "      %s\n", line)
 		}
+		return
+	}
+	if strings.HasPrefix(c.Part, "input ") && strings.Contains(c.Before, taskIdentity) && strings.Contains(c.Now, taskIdentity) {
+		fmt.Fprintf(w, "    %s: what it is made from has changed; see flow explain of the step it comes from\n", view.Clean(c.Part))
 		return
 	}
 	show := func(v string) string {
