@@ -16,14 +16,14 @@ const maxTasks = 100_000
 // What evaluating may cost. A step is about 100 ns: one value looked at. A byte is one of
 // text that an expression makes.
 const (
-	unitSteps  = 4_000_000 // of one expression: half a second
+	unitSteps  = 5_000_000 // of one expression: half a second
 	unitBytes  = 16 << 20
 	totalSteps = 64 * unitSteps // of all expressions since reset
 	totalBytes = 16 * unitBytes
 
-	loopSteps   = 10 // of one iteration of a `for`
+	loopSteps   = 12 // of one iteration of a `for`
 	setSteps    = 10 // of each element of a set that is looped over: it is sorted first
-	callSteps   = 10 // of one function call
+	callSteps   = 8  // of one function call
 	numberSteps = 15 // of writing a number
 	readBytes   = 64 // so many bytes of text are read in a step
 )

@@ -169,7 +169,10 @@ func (b *budget) metered(f function.Function, cost costFunc) function.Function {
 		}
 		plain := make([]cty.Value, len(args))
 		for i, arg := range args {
-			plain[i], _ = arg.UnmarkDeep()
+			plain[i] = arg
+			if arg.ContainsMarked() {
+				plain[i], _ = arg.UnmarkDeep()
+			}
 			if !plain[i].IsWhollyKnown() || plain[i].IsNull() {
 				return nil
 			}

@@ -44,7 +44,7 @@ func (b *budget) meterNode(node hclsyntax.Node) {
 			n.CollExpr = b.wrap(n.CollExpr, metered{loop: true})
 			n.ValExpr = b.wrap(n.ValExpr, metered{steps: loopSteps, value: refers(n.ValExpr)})
 		case *hclsyntax.SplatExpr:
-			n.Each = b.wrap(n.Each, metered{steps: loopSteps, value: true})
+			n.Each = b.wrap(n.Each, metered{steps: 2 * loopSteps, value: true})
 		case *hclsyntax.TupleConsExpr:
 			b.meterValues(n.Exprs)
 		case *hclsyntax.ObjectConsExpr:

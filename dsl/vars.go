@@ -82,6 +82,7 @@ type varReader struct {
 	given  map[string]given
 	stored map[string]string
 	diags  hcl.Diagnostics
+	unread bool // a file could not be read, which was told
 }
 
 // A sourced is the Extra of a diagnostic that lies in a file which is no part of the
@@ -261,6 +262,8 @@ func (r *varReader) value(v *Variable) cty.Value {
 			r.errorf(v.Range.Ptr(), "Missing value for variable", "%s sets variable %q to null, and it is not nullable and has no default.", g.from, v.Name)
 			return r.mark(v, cty.UnknownVal(v.typ))
 		}
+	case v.Required && r.unread: // it may well be in what could not be read
+		return r.mark(v, cty.UnknownVal(v.typ))
 	case v.Required:
 		r.errorf(v.Range.Ptr(), "Missing value for variable",
 			"Variable %q (%s) has no default, so it needs a value. Give one of: -var '%s=...', a line %s = ... in %s or in a file given with -var-file, or %s%s in the environment.",
@@ -297,7 +300,9 @@ func (r *varReader) convert(v *Variable, g given) cty.Value {
 		if errors.As(err, &path) && len(path.Path) > 0 {
 			why = pathString(path.Path) + ": " + why
 		}
-		if g.val.IsKnown() && !g.val.IsNull() && g.val.Type() == cty.String && v.typ.IsPrimitiveType() {
+		if errors.Is(err, errNumberSize) {
+			why = err.Error()
+		} else if g.val.IsKnown() && !g.val.IsNull() && g.val.Type() == cty.String && v.typ.IsPrimitiveType() {
 			why = fmt.Sprintf("%q is no %s", clip(g.val.AsString()), v.TypeString)
 		}
 		r.invalid(v, g.from, g.rng, g.source, sentence(why))

@@ -35,6 +35,7 @@ func (r *varReader) autoFiles() {
 		}
 		if err != nil {
 			r.errorf(nil, "Cannot read variables", "%s: %s.", name, reason(err))
+			r.unread = true
 			continue
 		}
 		r.file(name, src, true)
@@ -48,6 +49,7 @@ func (r *varReader) fileArg(arg string) {
 		path, table = rest, name
 	}
 	src, err := readVarFile(path)
+	r.unread = r.unread || err != nil
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		r.errorf(nil, "Cannot read variables", "-var-file %s: there is no such file.", path)
@@ -101,10 +103,17 @@ func (r *varReader) file(name string, src []byte, auto bool) {
 		}
 	}
 	source := &hcl.File{Bytes: src}
+	line := 0
 	for _, d := range diags {
-		r.add(d, source)
+		if d.Subject == nil || d.Subject.Start.Line != line { // one mistake makes several errors, mostly on its line
+			r.add(d, source)
+		}
+		if d.Subject != nil {
+			line = d.Subject.Start.Line
+		}
 	}
 	if diags.HasErrors() || f == nil {
+		r.unread = true
 		return
 	}
 	r.p.budget.meter(f)

@@ -1,0 +1,21 @@
+step "a" {
+  command = ["x"
+  timeout = "1h" # ERROR: Missing item separator
+}
+step "b" {
+  script = <<-SH
+    echo ${f%.bam} # ERROR: Invalid expression in a script
+  SH
+  timeout = 1 +  # ERROR: Invalid expression
+  image   = "a b" # ERROR: Unsuitable value
+}
+step "c" {
+  command = ["x", step.a.outputs.y, step.e.outputs.y]
+}
+step "d" {
+  commnad = ["x"] # ERROR: Unsupported argument
+}
+step "e" # ERROR: Invalid block definition
+{
+  command = ["x"]
+}
