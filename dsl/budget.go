@@ -78,9 +78,13 @@ func (b *budget) reset() {
 // these may use is available again, if there is that much left.
 func (b *budget) begin() {
 	b.steps, b.bytes = min(unitSteps, b.allSteps), min(unitBytes, b.allBytes)
-	b.spent = nil
-	if b.steps <= 0 || b.bytes <= 0 {
+	switch {
+	case b.steps <= 0:
 		b.spent = errBudgetAll
+	case b.bytes <= 0:
+		b.spent = errBudgetText
+	default:
+		b.spent = nil
 	}
 }
 
@@ -88,6 +92,7 @@ var (
 	errBudgetSteps = errors.New("evaluating this takes too long; use fewer or smaller loops, or let a step compute it and read its output")
 	errBudgetBytes = fmt.Errorf("this makes too much text (over %d MiB); let a step write a file instead", unitBytes>>20)
 	errBudgetAll   = errors.New("evaluating the workflow takes too long; use fewer or smaller loops, or let a step compute it and read its output")
+	errBudgetText  = fmt.Errorf("the expressions of the workflow make too much text (over %d MiB in all); hand values to scripts in env and inputs, as $name, so that tasks share one text", totalBytes>>20)
 	errNumberSize  = errors.New("the number is too large; numbers up to 1e400 are possible")
 )
 
@@ -196,26 +201,25 @@ func checkNumber(f *big.Float) error {
 func (b *budget) value(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	b.begin()
 	if b.spent != nil {
-		return cty.DynamicVal, hcl.Diagnostics{b.diagnostic(b.spent, expr.Range(), nil)}
+		return cty.DynamicVal, hcl.Diagnostics{b.diagnostic(b.spent, expr.Range())}
 	}
 	val, diags := b.evaluate(expr, ctx)
 	if diags.HasErrors() {
 		return val, withoutRepeats(diags)
 	}
 	if _, err := b.measure(val); err != nil {
-		return cty.DynamicVal, append(diags, b.diagnostic(err, expr.Range(), nil))
+		return cty.DynamicVal, append(diags, b.diagnostic(err, expr.Range()))
 	}
 	return val, diags
 }
 
 // diagnostic says at rng that the budget is exceeded.
-func (b *budget) diagnostic(err error, rng hcl.Range, context *hcl.Range) *hcl.Diagnostic {
+func (b *budget) diagnostic(err error, rng hcl.Range) *hcl.Diagnostic {
 	return &hcl.Diagnostic{
 		Severity: hcl.DiagError,
 		Summary:  "Expression too large",
 		Detail:   sentence(err.Error()),
 		Subject:  rng.Ptr(),
-		Context:  context,
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 )
 
 // variableBlock decodes a `variable` block. Its default is a value that is written out.
@@ -66,7 +65,7 @@ func (d *decoder) defaultValue(v *Variable, a *arg, typeOK bool) cty.Value {
 	if v.defaults != nil && !val.IsNull() {
 		val = v.defaults.Apply(val)
 	}
-	val, err := convert.Convert(val, v.constraint)
+	val, err := convertTo(val, v.constraint)
 	if err != nil {
 		d.errorf(a.expr.Range(), "Invalid default value for variable", "The default does not fit the type %s: %s.", v.TypeString, err)
 		return lost

@@ -62,7 +62,7 @@ func workflowDir(t testing.TB) string {
 		"flow/.flow/work/9.fq": "",
 		"flow/latin":           "\xff\xfe",
 		"flow/t.tpl":           "%{ for n in names ~}\n<${upper(n)}>\n%{ endfor ~}\n",
-		"flow/bad.tpl":         "one\ntwo ${nmae}\n",
+		"flow/bad.tpl":         "one\ntwo ${naame}\n",
 		"secret.txt":           "canary",
 		"outside/4.fq":         "",
 	} {
@@ -260,7 +260,7 @@ func TestFunctionErrors(t *testing.T) {
 		{`fileset("[a")`, `is no pattern`},
 		{`fileset()`, `takes a pattern`},
 		{`templatefile("link.txt", {})`, `leads out`},
-		{`templatefile("bad.tpl", {name = 1})`, `in template "bad.tpl", line 2: unknown variable: There is no variable named "nmae". Did you mean "name"?`},
+		{`templatefile("bad.tpl", {name = 1})`, `in template "bad.tpl", line 2: unknown variable: There is no variable named "naame". Did you mean "name"?`},
 		{`templatefile("t.tpl", [])`, `must be an object`},
 	} {
 		_, diags := evalText(t, dir, c.expr, nil)

@@ -363,6 +363,24 @@ func TestBudgetSticky(t *testing.T) {
 	}
 }
 
+// The limit on tasks is one on lists to loop over.
+func TestBudgetTasks(t *testing.T) {
+	b := newBudget(10)
+	ctx := &hcl.EvalContext{Functions: functions("", b)}
+	for text, ok := range map[string]bool{
+		"range(10)": true, "range(11)": false, "range(0, 1, 0.1)": true, "range(0, 2, 0.1)": false,
+		"setproduct(range(2), range(5))": true, "setproduct(range(2), range(6))": false,
+	} {
+		expr, diags := hclsyntax.ParseExpression([]byte(text), "x", hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		if _, diags := b.value(expr, ctx); diags.HasErrors() == ok {
+			t.Errorf("%s: %v", text, diags)
+		}
+	}
+}
+
 // Metering changes no result, and hides no reference.
 func TestMeterIsTransparent(t *testing.T) {
 	for _, text := range []string{

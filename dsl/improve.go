@@ -28,6 +28,14 @@ func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics 
 			improveVariable(&c)
 		case "Call to unknown function":
 			improveFunction(&c)
+		case "Invalid type specification":
+			if m := keyword.FindStringSubmatch(c.Detail); m != nil {
+				hint := suggest(m[1], typeNames)
+				if hint == "" {
+					hint = " Types are string, number, bool, any, list(T), set(T), map(T), tuple([T, U]) and object({ name = T })."
+				}
+				c.Detail += hint
+			}
 		case "Function calls not allowed":
 			c.Detail = "Functions cannot be called here: this is a value that is written out."
 		case "Variables not allowed":
@@ -46,10 +54,13 @@ func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics 
 }
 
 var (
+	keyword    = regexp.MustCompile(`^The keyword "([^"]*)" is not a valid type specification\.$`)
 	callFailed = regexp.MustCompile(`^Call to function "([^"]+)" failed: `)
 	didYouMean = regexp.MustCompile(` Did you mean (?:to [^?]*|"[^"]*"|[^?"]*)\?`)
 	quotedName = regexp.MustCompile(`(?:named|with the key) "([^"]*)"`)
 )
+
+var typeNames = []string{"string", "number", "bool", "any", "list", "set", "map", "tuple", "object"}
 
 // improveAttribute adds the name that was meant to "This object does not have an
 // attribute named ...", or all there are.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -83,6 +84,19 @@ func TestImprove(t *testing.T) {
 		}
 		if strings.Count(diags.Error(), "Did you mean") > 1 {
 			t.Errorf("%s: two guesses: %v", c.expr, diags)
+		}
+	}
+}
+
+func TestImproveTypes(t *testing.T) {
+	for ty, want := range map[string]string{"strng": `Did you mean "string"?`, "file": "Types are string, number,", "list(nubmer)": `Did you mean "number"?`} {
+		expr, diags := hclsyntax.ParseExpression([]byte(ty), "x.hcl", hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		_, diags = typeexpr.TypeConstraint(expr)
+		if diags = improve(diags, nil); len(diags) != 1 || !strings.Contains(diags[0].Detail, want) {
+			t.Errorf("%s: %v, want %q", ty, diags, want)
 		}
 	}
 }

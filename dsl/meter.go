@@ -206,7 +206,7 @@ func (m *metered) refuse(before, err error) (cty.Value, hcl.Diagnostics) {
 	if before != nil {
 		return cty.DynamicVal, nil
 	}
-	return cty.DynamicVal, hcl.Diagnostics{m.budget.diagnostic(err, m.SrcRange, nil)}
+	return cty.DynamicVal, hcl.Diagnostics{m.budget.diagnostic(err, m.SrcRange)}
 }
 
 // checkedOps are the arithmetic operators with a check of how large their result is.
@@ -299,7 +299,7 @@ func (b *budget) evaluate(expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value,
 		return b.evaluateList(list, ctx)
 	}
 	if pairs, diags := hcl.ExprMap(expr); !diags.HasErrors() {
-		return b.evaluateMap(pairs, expr, ctx)
+		return b.evaluateMap(pairs, ctx)
 	}
 	val, diags := expr.Value(nil)
 	if diags.HasErrors() || val.IsNull() || val.Type() != cty.String {
@@ -327,7 +327,7 @@ func (b *budget) onlySpent(diags hcl.Diagnostics, expr hcl.Expression) hcl.Diagn
 			return hcl.Diagnostics{d}
 		}
 	}
-	return hcl.Diagnostics{b.diagnostic(b.spent, expr.Range(), nil)}
+	return hcl.Diagnostics{b.diagnostic(b.spent, expr.Range())}
 }
 
 func (b *budget) evaluateList(list []hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
@@ -340,7 +340,7 @@ func (b *budget) evaluateList(list []hcl.Expression, ctx *hcl.EvalContext) (cty.
 	return cty.TupleVal(vals), diags
 }
 
-func (b *budget) evaluateMap(pairs []hcl.KeyValuePair, expr hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+func (b *budget) evaluateMap(pairs []hcl.KeyValuePair, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	attrs := map[string]cty.Value{}
 	known := true

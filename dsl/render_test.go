@@ -41,7 +41,7 @@ func golden(t *testing.T, name string, got []byte) {
 const rendered = `workflow "genome" {}
 
 step "align" {
-  scirpt_file = "x"
+  scriptt_file = "x"
 	command     = ["bwa", upper(local.tool), each.value.mbs] # tab first
   resources {
     memory = "${local.memory * 2} GiB" # é 漢字 👩‍👩‍👧 and more
@@ -76,8 +76,8 @@ func renderedDiags(t *testing.T) (map[string]*hcl.File, hcl.Diagnostics) {
 	}
 	step := file.Body.(*hclsyntax.Body).Blocks[1].Body
 	out := hcl.Diagnostics{{
-		Severity: hcl.DiagError, Summary: "Unsupported argument", Subject: step.Attributes["scirpt_file"].NameRange.Ptr(),
-		Detail: `An argument named "scirpt_file" is not expected here. Did you mean "script_file"?`,
+		Severity: hcl.DiagError, Summary: "Unsupported argument", Subject: step.Attributes["scriptt_file"].NameRange.Ptr(),
+		Detail: `An argument named "scriptt_file" is not expected here. Did you mean "script_file"?`,
 	}}
 	for _, expr := range []hclsyntax.Expression{step.Attributes["command"].Expr, step.Blocks[0].Body.Attributes["memory"].Expr, step.Attributes["env"].Expr} {
 		_, more := b.value(expr, ctx)

@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"flow/engine"
@@ -268,7 +267,7 @@ func decodeJSON(o *stepOutput, raw []byte) (cty.Value, error) {
 	if o.defaults != nil && !v.IsNull() {
 		v = o.defaults.Apply(v)
 	}
-	v, err = convert.Convert(v, o.constraint)
+	v, err = convertTo(v, o.constraint)
 	if err != nil {
 		var path cty.PathError
 		if errors.As(err, &path) && len(path.Path) > 0 {

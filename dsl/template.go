@@ -118,6 +118,25 @@ func (t *Template) Workflow() *engine.Workflow { return t.wf }
 func (t *Template) StoredVariables() map[string]string { return t.stored }
 
 // scope begins an evaluation in what is known of a run.
+// SensitiveValue returns the value of a sensitive variable as text, for a task that asks
+// for it as a secret: a string as it is, anything else as JSON. It is not ok if there is
+// no such variable, it is not sensitive, or it is null.
+func (t *Template) SensitiveValue(name string) (value string, ok bool) {
+	v := t.p.variables[name]
+	if v == nil || !v.Sensitive {
+		return "", false
+	}
+	val, _ := t.vars.GetAttr(name).UnmarkDeep()
+	if val.IsNull() {
+		return "", false
+	}
+	if text, err := toText(val); err == nil {
+		return text, true
+	}
+	raw, err := v.encode(val)
+	return string(raw), err == nil
+}
+
 func (t *Template) scope(s engine.Scope) *runScope {
 	if id, at := s.RunID(), s.RunTime(); t.fixed == nil || id != t.run || !at.Equal(t.at) {
 		t.run, t.at = id, at

@@ -336,7 +336,7 @@ func (r *varReader) fromStore(name, text string) {
 	if v == nil {
 		return
 	}
-	val, err := ctyjson.Unmarshal([]byte(text), v.typ)
+	val, err := v.decode([]byte(text))
 	if err != nil {
 		r.errorf(v.Range.Ptr(), "Invalid stored value", "The value of variable %q that the run was created with cannot be read: %s.", name, err)
 	}
@@ -404,5 +404,21 @@ func (r *varReader) condition(v *Variable, c *validation, ctx *hcl.EvalContext) 
 // encode returns the value of a variable as JSON, for VarInput.Stored. The value
 // must be known and not marked.
 func (v *Variable) encode(val cty.Value) (json.RawMessage, error) {
+	if v.typ == cty.DynamicPseudoType {
+		// Without the type beside the value, as a person would write it.
+		return ctyjson.Marshal(val, val.Type())
+	}
 	return ctyjson.Marshal(val, v.typ)
+}
+
+// decode reads what encode wrote.
+func (v *Variable) decode(text []byte) (cty.Value, error) {
+	ty := v.typ
+	if ty == cty.DynamicPseudoType {
+		var err error
+		if ty, err = ctyjson.ImpliedType(text); err != nil {
+			return cty.NilVal, err
+		}
+	}
+	return ctyjson.Unmarshal(text, ty)
 }

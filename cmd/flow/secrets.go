@@ -28,20 +28,12 @@ func secrets(t *dsl.Template) func(ref string) (string, error) {
 			}
 			return strings.TrimSuffix(string(value), "\n"), nil
 		case "var":
-			return variable(t, name)
+			value, ok := t.SensitiveValue(name)
+			if !ok {
+				return "", fmt.Errorf("the secret is to come from the sensitive variable %s, which has no value", name)
+			}
+			return value, nil
 		}
 		return "", fmt.Errorf("the secret %s can only be read on AWS", ref)
 	}
-}
-
-// variable returns the value of a sensitive variable, which only the template knows.
-func variable(t any, name string) (string, error) {
-	if v, ok := t.(interface {
-		SensitiveValue(name string) (string, bool)
-	}); ok {
-		if value, ok := v.SensitiveValue(name); ok {
-			return value, nil
-		}
-	}
-	return "", fmt.Errorf("the secret is to come from the sensitive variable %s, which has no value", name)
 }

@@ -71,7 +71,7 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 		return nil, err
 	}
 	run := state.NewRun{Info: info, Dir: program.Workflow.Dir, Params: kept}
-	for _, src := range sources {
+	for _, src := range append(sources, program.Embedded()...) {
 		run.Sources = append(run.Sources, state.Source(src))
 	}
 	for _, st := range program.Workflow.Steps {
