@@ -47,34 +47,34 @@ func (r *RetryRule) apply(res Resources, attempt int) Resources {
 	return res
 }
 
-// matchPattern is Batch's match: literal, or a prefix before a trailing *. The * alone
-// matches a value that is not there, too (Batch User Guide, job_retries).
-func matchPattern(pattern string, value *string) bool {
-	if pattern == "*" {
+// Matches reports whether an entry of evaluateOnExit fits a failed attempt: all
+// conditions that it gives do (Batch User Guide, job_retries).
+func (e *EvaluateOn) Matches(a *JobAttempt) bool {
+	code := ""
+	if a.ExitCode != nil {
+		code = strconv.Itoa(*a.ExitCode)
+	}
+	return matchPattern(e.ExitCode, code) && matchPattern(e.Reason, a.Reason) && matchPattern(e.StatusReason, a.StatusReason)
+}
+
+// matchPattern compares a value with a condition: literal text, or a prefix and a "*". No
+// condition ("") matches everything, and so does "*", even a value that is absent: the
+// closing {onReason: "*", action: EXIT} of Batch's own examples has to fire on a plain
+// exit code 1, where there is no reason. Upper and lower case differ.
+func matchPattern(pattern, value string) bool {
+	if pattern == "" {
 		return true
 	}
-	if value == nil {
-		return false
-	}
 	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
-		return strings.HasPrefix(*value, prefix)
+		return strings.HasPrefix(value, prefix)
 	}
-	return *value == pattern
+	return pattern == value
 }
 
 // matches reports whether all patterns that the rule gives fit a failed try.
 func (r *RetryRule) matches(a *JobAttempt) bool {
-	var code, reason *string
-	if a.ExitCode != nil {
-		s := strconv.Itoa(*a.ExitCode)
-		code = &s
-	}
-	if a.Reason != "" {
-		reason = &a.Reason
-	}
-	return (r.ExitCode == "" || matchPattern(r.ExitCode, code)) &&
-		(r.Reason == "" || matchPattern(r.Reason, reason)) &&
-		(r.StatusReason == "" || matchPattern(r.StatusReason, &a.StatusReason))
+	e := EvaluateOn{ExitCode: r.ExitCode, Reason: r.Reason, StatusReason: r.StatusReason}
+	return e.Matches(a)
 }
 
 // isInfra reports whether a try failed since its host went away.

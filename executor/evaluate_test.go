@@ -18,28 +18,28 @@ func TestRetries(t *testing.T) {
 		name        string
 		n, attempts int
 		entries     []engine.EvaluateOn
-		failure     Failure
+		failure     engine.JobAttempt
 		want        bool
 	}{
-		{"no strategy", 1, 0, nil, Failure{ExitCode: &one}, false},
-		{"attempts are tries in all", 1, 1, nil, Failure{ExitCode: &one}, false},
-		{"no entries: every failure", 1, 2, nil, Failure{ExitCode: &one}, true},
-		{"spent", 2, 2, nil, Failure{ExitCode: &one}, false},
-		{"spent, though an entry says RETRY", 3, 3, []engine.EvaluateOn{{ExitCode: "1", Retry: true}}, Failure{ExitCode: &one}, false},
-		{"spot loss", 1, 5, spot, Failure{StatusReason: "Host EC2 (instance i-0123456789abcdef0) terminated."}, true},
-		{"* matches a reason that is absent", 1, 5, spot, Failure{ExitCode: &one, StatusReason: engine.ReasonExited}, false},
-		{"* matches an exit code that is absent", 1, 5, []engine.EvaluateOn{{ExitCode: "*"}}, Failure{}, false},
-		{"digits do not match an absent exit code", 1, 5, []engine.EvaluateOn{{ExitCode: "0"}, {ExitCode: "1*"}}, Failure{}, true},
-		{"none matches: retry", 1, 5, []engine.EvaluateOn{{ExitCode: "2"}}, Failure{ExitCode: &one}, true},
-		{"prefix of an exit code", 1, 5, []engine.EvaluateOn{{ExitCode: "1*"}}, Failure{ExitCode: &code137}, false},
-		{"prefix that does not fit", 1, 5, []engine.EvaluateOn{{ExitCode: "1*"}}, Failure{ExitCode: &code7}, true},
-		{"no prefix without *", 1, 5, []engine.EvaluateOn{{ExitCode: "13"}}, Failure{ExitCode: &code137}, true},
-		{"all conditions of an entry", 1, 5, []engine.EvaluateOn{{ExitCode: "1", Reason: "Out*"}}, Failure{ExitCode: &one}, true},
-		{"all conditions match", 1, 5, []engine.EvaluateOn{{ExitCode: "137", Reason: "Out*"}}, Failure{ExitCode: &code137, Reason: engine.ReasonOutOfMemory}, false},
-		{"first match decides", 1, 5, []engine.EvaluateOn{{ExitCode: "1", Retry: true}, {ExitCode: "*"}}, Failure{ExitCode: &one}, true},
-		{"case matters", 1, 5, []engine.EvaluateOn{{StatusReason: "host ec2*"}}, Failure{StatusReason: "Host EC2 x"}, true},
+		{"no strategy", 1, 0, nil, engine.JobAttempt{ExitCode: &one}, false},
+		{"attempts are tries in all", 1, 1, nil, engine.JobAttempt{ExitCode: &one}, false},
+		{"no entries: every failure", 1, 2, nil, engine.JobAttempt{ExitCode: &one}, true},
+		{"spent", 2, 2, nil, engine.JobAttempt{ExitCode: &one}, false},
+		{"spent, though an entry says RETRY", 3, 3, []engine.EvaluateOn{{ExitCode: "1", Retry: true}}, engine.JobAttempt{ExitCode: &one}, false},
+		{"spot loss", 1, 5, spot, engine.JobAttempt{StatusReason: "Host EC2 (instance i-0123456789abcdef0) terminated."}, true},
+		{"* matches a reason that is absent", 1, 5, spot, engine.JobAttempt{ExitCode: &one, StatusReason: engine.ReasonExited}, false},
+		{"* matches an exit code that is absent", 1, 5, []engine.EvaluateOn{{ExitCode: "*"}}, engine.JobAttempt{}, false},
+		{"digits do not match an absent exit code", 1, 5, []engine.EvaluateOn{{ExitCode: "0"}, {ExitCode: "1*"}}, engine.JobAttempt{}, true},
+		{"none matches: retry", 1, 5, []engine.EvaluateOn{{ExitCode: "2"}}, engine.JobAttempt{ExitCode: &one}, true},
+		{"prefix of an exit code", 1, 5, []engine.EvaluateOn{{ExitCode: "1*"}}, engine.JobAttempt{ExitCode: &code137}, false},
+		{"prefix that does not fit", 1, 5, []engine.EvaluateOn{{ExitCode: "1*"}}, engine.JobAttempt{ExitCode: &code7}, true},
+		{"no prefix without *", 1, 5, []engine.EvaluateOn{{ExitCode: "13"}}, engine.JobAttempt{ExitCode: &code137}, true},
+		{"all conditions of an entry", 1, 5, []engine.EvaluateOn{{ExitCode: "1", Reason: "Out*"}}, engine.JobAttempt{ExitCode: &one}, true},
+		{"all conditions match", 1, 5, []engine.EvaluateOn{{ExitCode: "137", Reason: "Out*"}}, engine.JobAttempt{ExitCode: &code137, Reason: engine.ReasonOutOfMemory}, false},
+		{"first match decides", 1, 5, []engine.EvaluateOn{{ExitCode: "1", Retry: true}, {ExitCode: "*"}}, engine.JobAttempt{ExitCode: &one}, true},
+		{"case matters", 1, 5, []engine.EvaluateOn{{StatusReason: "host ec2*"}}, engine.JobAttempt{StatusReason: "Host EC2 x"}, true},
 	} {
-		if got := Retries(test.n, test.attempts, test.entries, test.failure); got != test.want {
+		if got := Retries(test.n, test.attempts, test.entries, &test.failure); got != test.want {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
 		}
 	}

@@ -207,7 +207,7 @@ func (m *Model) exit(j *job, i int, c *child, e Exit) {
 }
 
 func (m *Model) retries(j *job, c *child, e Exit) bool {
-	return executor.Retries(int(c.attempt), j.req.Attempts, j.req.Evaluate, executor.Failure{
+	return executor.Retries(int(c.attempt), j.req.Attempts, j.req.Evaluate, &engine.JobAttempt{
 		ExitCode:     e.ExitCode,
 		Reason:       e.Reason,
 		StatusReason: j.statusReason(c),
