@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,150 +16,6 @@ import (
 	"flow/engine"
 	"flow/executor/local/model"
 )
-
-// A gateRunner holds every try until the test lets it end.
-type gateRunner struct {
-	mu       sync.Mutex
-	gates    map[engine.JobID]chan Exit
-	ran      []string // "<id>#<attempt>"
-	graces   []time.Duration
-	changed  chan struct{}
-	left     []string // what Leftovers was asked to end
-	leftErr  error
-	finished map[engine.JobID]Exit
-}
-
-func newGateRunner() *gateRunner {
-	return &gateRunner{gates: map[engine.JobID]chan Exit{}, changed: make(chan struct{}, 1000), finished: map[engine.JobID]Exit{}}
-}
-
-func (r *gateRunner) Run(t *Try, started func()) Exit {
-	gate := make(chan Exit, 1)
-	r.mu.Lock()
-	r.gates[t.Job] = gate
-	r.ran = append(r.ran, fmt.Sprintf("%s#%d", t.Job, t.Attempt))
-	r.mu.Unlock()
-	started()
-	r.changed <- struct{}{}
-	e := <-gate
-	r.mu.Lock()
-	delete(r.gates, t.Job)
-	r.mu.Unlock()
-	return e
-}
-
-func (r *gateRunner) Stop(id engine.JobID, grace time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.graces = append(r.graces, grace)
-	r.pass(id, 143)
-}
-
-func (r *gateRunner) pass(id engine.JobID, code int) {
-	if gate := r.gates[id]; gate != nil {
-		select {
-		case gate <- Exit{ExitCode: &code, StatusReason: engine.ReasonExited}:
-		default: // it has been told
-		}
-	}
-}
-
-// end lets a try end.
-func (r *gateRunner) end(id engine.JobID, code int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pass(id, code)
-}
-
-func (r *gateRunner) Leftovers(tries []*Try, _ time.Duration) error {
-	for _, t := range tries {
-		r.left = append(r.left, fmt.Sprintf("%s#%d", t.Job, t.Attempt))
-	}
-	return r.leftErr
-}
-
-func (r *gateRunner) Finished(t *Try) (Exit, bool) {
-	e, ok := r.finished[t.Job]
-	return e, ok
-}
-
-func (r *gateRunner) Close() {}
-
-// wait waits until n tries have begun in all.
-func (r *gateRunner) wait(t *testing.T, n int) {
-	t.Helper()
-	for {
-		r.mu.Lock()
-		have := len(r.ran)
-		r.mu.Unlock()
-		if have >= n {
-			return
-		}
-		select {
-		case <-r.changed:
-		case <-time.After(30 * time.Second):
-			t.Fatalf("%d tries have begun, want %d", have, n)
-		}
-	}
-}
-
-func spec(name string, size int) *engine.JobSpec {
-	s := &engine.JobSpec{
-		Name: name, Run: "01jtest", Step: engine.StepName(name), FanOut: size > 0, ArraySize: size, Tasks: engine.Upto(max(size, 1)),
-		Task: &engine.TaskSpec{Command: []string{"true"}}, WorkDir: "/nowhere", Attempts: 1,
-	}
-	return s
-}
-
-func submit(t testing.TB, x *Executor, s *engine.JobSpec) engine.JobID {
-	t.Helper()
-	id, err := x.Submit(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
-
-func describe(t testing.TB, x *Executor, ids ...engine.JobID) []engine.Job {
-	t.Helper()
-	jobs, err := x.Describe(t.Context(), ids)
-	if err != nil || len(jobs) != len(ids) {
-		t.Fatalf("Describe(%v) = %v, %v", ids, jobs, err)
-	}
-	return jobs
-}
-
-// until waits for a job to have ended.
-func until(t testing.TB, x *Executor, id engine.JobID, s engine.JobStatus) engine.Job {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for {
-		if j := describe(t, x, id)[0]; j.Status == s {
-			return j
-		}
-		select {
-		case <-x.Changed():
-		case <-deadline:
-			t.Fatalf("%s is not %v: %+v", id, s, describe(t, x, id)[0])
-		}
-	}
-}
-
-// crash returns the journal as it would be found if the process died now.
-func crash(t testing.TB, x *Executor) string {
-	t.Helper()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	b, err := os.ReadFile(x.journal.f.Name())
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := journalPath(t)
-	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // After a crash, ended jobs are ended, queued ones go on, and what ran has lost its
 // host: it is retried if its strategy says so.
@@ -467,6 +321,20 @@ func TestJournalRoundTrip(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmp.AllowUnexported(record{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("records differ (-want +got):\n%s", diff)
+	}
+}
+
+// A line that is not all that it should be, and no more, is none.
+func TestParseRecordRefuses(t *testing.T) {
+	for _, line := range []string{
+		"", " ", "r", "rr 1 2 3 4", "z 1", "r 1 2 3", "r 1 2 3 4 5", "r 1 2 3 x", "r  1 2 3 4",
+		`x 1 2 3 4 0 "a"`, `x 1 2 3 4 0 "a" "b" c`, `x 1 2 3 4 x "a" "b"`, `x 1 2 3 4 0 a "b"`, `x 1 2 3 4 0 "a "b"`,
+		"o 1 i-1 2 x 3 4", "o 1 i-1 2 0.5 3", `t 1 2 -1`, `t 1 2 -1 x`, `t 1 2 -1 "x" y`, "k", "k x", "k 1 2",
+		"s 1 id", `s 1 id {"name":`, `s 1 id {} x`, "s 1 id []",
+	} {
+		if r, ok := parseRecord(line); ok {
+			t.Errorf("parseRecord(%q) = %+v", line, r)
+		}
 	}
 }
 

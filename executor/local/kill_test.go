@@ -39,8 +39,8 @@ func killSpec(dir string) *engine.JobSpec {
 }
 
 // runToBeKilled is the process that TestKill kills: it opens the journal, submits the
-// job if there is none, and waits for its end.
-func runToBeKilled(dir string) error {
+// job if there is none, calls ready, and waits for the end of the job.
+func runToBeKilled(dir string, ready func()) error {
 	x, err := Open(Options{Journal: filepath.Join(dir, "journal"), VCPUs: 4, MemoryMiB: 1 << 20, Grace: 20 * time.Millisecond})
 	if err != nil {
 		return err
@@ -57,7 +57,7 @@ func runToBeKilled(dir string) error {
 	} else if id, err = x.Submit(ctx, spec); err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	ready()
 	for {
 		jobs, err := x.Describe(ctx, []engine.JobID{id})
 		if err != nil || len(jobs) != 1 {
@@ -105,7 +105,7 @@ func TestKill(t *testing.T) {
 			}
 		}
 	}
-	if err := runToBeKilled(dir); err != nil {
+	if err := runToBeKilled(dir, func() {}); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(succeededChildren(t, dir)); n != killSize {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,7 +29,7 @@ func findMarked(marks []string) ([]process, error) {
 	var found []process
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil || ours[pid] || !marked(name, marks) {
+		if err != nil || ours[pid] || !markedSoon(name, marks) {
 			continue
 		}
 		// The number may have gone to another since: look again once it is held fast.
@@ -39,7 +40,7 @@ func findMarked(marks []string) ([]process, error) {
 				continue
 			}
 		}
-		if pr := (process{pid, handle}); marked(name, marks) {
+		if pr := (process{pid, handle}); markedSoon(name, marks) {
 			found = append(found, pr)
 		} else {
 			pr.close()
@@ -48,10 +49,35 @@ func findMarked(marks []string) ([]process, error) {
 	return found, nil
 }
 
-func marked(pid string, marks []string) bool {
-	environ, err := os.ReadFile("/proc/" + pid + "/environ")
-	return err == nil && hasMark(string(environ), marks)
+// markedSoon reports whether a process has one of marks in its environment. In the midst
+// of execve it seems to have none at all: then it is looked at again for a while, which
+// is much longer than that takes.
+func markedSoon(pid string, marks []string) bool {
+	for range 20 {
+		environ, err := os.ReadFile("/proc/" + pid + "/environ")
+		if err != nil {
+			return false
+		}
+		if len(environ) > 0 {
+			return hasMark(string(environ), marks)
+		}
+		if !mayExec(pid) {
+			return false
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	return false
 }
+
+// mayExec reports whether a process may be in the midst of execve: it is neither a zombie
+// nor of the kernel, neither of which ever has an environment.
+func mayExec(pid string) bool {
+	state, parent := stat(pid)
+	return state != "" && state != "Z" && state != "X" && parent != kthreadd && pid != strconv.Itoa(kthreadd)
+}
+
+// kthreadd is the process that all threads of the kernel descend from.
+const kthreadd = 2
 
 // ancestors returns this process and all that it descends from.
 func ancestors() map[int]bool {
@@ -64,17 +90,23 @@ func ancestors() map[int]bool {
 
 // parent returns the parent of a process, or 0.
 func parent(pid int) int {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	_, ppid := stat(strconv.Itoa(pid))
+	return ppid
+}
+
+// stat returns the state of a process, a letter, and its parent; "" and 0 if it is gone.
+func stat(pid string) (state string, parent int) {
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
 	if err != nil {
-		return 0
+		return "", 0
 	}
 	// pid (command) state ppid ...: the command may have anything in it.
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 	if len(fields) < 2 {
-		return 0
+		return "", 0
 	}
-	ppid, _ := strconv.Atoi(fields[1])
-	return ppid
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
 }
 
 func (pr process) signal(sig syscall.Signal) {

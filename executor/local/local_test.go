@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flow/engine"
 )
 
@@ -254,5 +256,16 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	if jobs, err := x.Find(t.Context(), "", "many"); err != nil || len(jobs) != len(ids) {
 		t.Errorf("Find = %d jobs, %v", len(jobs), err)
+	}
+	// Whatever happened in whatever order, the journal tells the same.
+	y := openTest(t, Options{Runner: nothingRunner{}, Journal: crash(t, x)})
+	for _, id := range ids {
+		all := []engine.JobID{id}
+		for i := range 50 {
+			all = append(all, id.Child(i))
+		}
+		if diff := cmp.Diff(describe(t, x, all...), describe(t, y, all...)); diff != "" {
+			t.Fatalf("after a crash it is different (-before +after):\n%s", diff)
+		}
 	}
 }

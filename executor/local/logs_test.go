@@ -37,7 +37,7 @@ func lines(t testing.TB, x *Executor, id engine.JobID, o engine.LogOptions) []st
 
 func TestLogFiles(t *testing.T) {
 	r := newGateRunner()
-	x := openTest(t, Options{Runner: r})
+	x := openTest(t, Options{Runner: r, VCPUs: 1})
 	s := spec("a", 2)
 	s.WorkDir, s.Attempt, s.Attempts, s.Keys = t.TempDir(), 5, 3, []string{"x/y", "z"}
 	id := submit(t, x, s)

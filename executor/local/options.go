@@ -36,7 +36,8 @@ type Options struct {
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
 
-	// Runner runs the tries; nil: one made from these options, of processes or containers.
+	// Runner runs the tries, and is closed with the executor; nil: one made from these
+	// options, of processes or containers.
 	Runner Runner
 
 	// Strict is for a Batch as AWS runs it: a request for more than the instance has

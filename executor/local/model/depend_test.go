@@ -243,7 +243,7 @@ func TestUserGuideRetries(t *testing.T) {
 }
 
 // Nothing is quadratic: long chains, wide gathers, arrays element-wise behind one
-// another. The limits are far above what each takes, and far below quadratic.
+// another: what is would not end before go test's time is up.
 func TestScale(t *testing.T) {
 	wide := Config{Capacity: Capacity{VCPUs: 64, MemoryMiB: 1 << 20}}
 	for _, test := range []struct {
@@ -310,11 +310,7 @@ func TestScale(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			start := time.Now()
-			test.run(newWorld(t, test.cfg))
-			if took := time.Since(start); took > 10*time.Second {
-				t.Errorf("took %v", took)
-			}
+			test.run(newWorld(t, test.cfg)) // what is quadratic does not end before the time is up
 		})
 	}
 }
