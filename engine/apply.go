@@ -190,7 +190,12 @@ func (r *Run) applyJob(e *Event) error {
 	j.state = jobOver
 	r.over++
 	s.live = slices.DeleteFunc(s.live, func(l *jobState) bool { return l == j })
+	if j.stray {
+		return nil
+	}
+	j.ok = true
 	for i := range j.tasks.All() {
+		j.ok = j.ok && s.task[i].OK()
 		if int(s.job[i]) != j.n || !s.inJob[i] {
 			continue
 		}
@@ -350,6 +355,11 @@ func (r *Run) resetStep(s *stepState, noCache bool) {
 	for i := range s.task {
 		r.leaveJob(s, i)
 		s.base = max(s.base, int(s.tries[i]))
+	}
+	for _, j := range s.live {
+		j.stray = true
+		// Its tasks may be at any of the tries that it may make.
+		s.base = max(s.base, j.plan.Attempt+max(j.plan.Attempts, 1)-1)
 	}
 	*s = stepState{live: s.live, Step: s.Step, at: s.at, deps: s.deps, next: s.next, base: s.base, noCache: noCache}
 }

@@ -238,6 +238,9 @@ func (d *Driver) submit(ctx context.Context, n int) ([]Event, error) {
 			return nil, nil // in doubt or refused just now: later
 		}
 	}
+	if d.run.depGone(j) {
+		return nil, nil
+	}
 	id, err := d.Executor.Submit(ctx, d.run.JobSpec(n))
 	switch {
 	case err == nil:
@@ -252,8 +255,7 @@ func (d *Driver) submit(ctx context.Context, n int) ([]Event, error) {
 // name; twins are ended.
 func (d *Driver) find(ctx context.Context, c Command) ([]Event, error) {
 	j := d.run.jobs[c.Job-1]
-	spec := d.run.JobSpec(c.Job)
-	found, err := d.Executor.Find(ctx, spec.Queue, spec.Name)
+	found, err := d.Executor.Find(ctx, j.plan.Queue, j.plan.Name)
 	switch {
 	case err != nil:
 		return nil, nil // asked again
@@ -264,11 +266,11 @@ func (d *Driver) find(ctx context.Context, c Command) ([]Event, error) {
 		return []Event{{Kind: JobAccepted, Job: c.Job, JobID: found[0].ID}}, nil
 	case !c.Last:
 		return nil, nil
-	case d.run.cancel != nil:
+	case d.run.cancel != nil || j.stray:
 		return []Event{{Kind: JobLost, Job: c.Job, Reason: "never accepted"}}, nil
 	}
-	if d.run.depNeverAccepted(j) {
-		return []Event{{Kind: JobLost, Job: c.Job, Reason: "what it depends on was not accepted"}}, nil
+	if d.run.depGone(j) {
+		return []Event{{Kind: JobLost, Job: c.Job, Reason: "what it depends on is gone"}}, nil
 	}
 	return d.submit(ctx, c.Job)
 }

@@ -121,6 +121,7 @@ type Expanded struct {
 // JobPlan is a job that a run wants to submit.
 type JobPlan struct {
 	Name      string       `json:"name"`
+	Queue     string       `json:"queue,omitempty"`
 	Group     int          `json:"group"`
 	DependsOn []PlannedDep `json:"depends_on,omitempty"`
 	Attempt   int          `json:"attempt"`            // of the tasks' first try in this job

@@ -97,6 +97,12 @@ func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *
 		}
 		return d.apply(events, Event{Kind: JobLost, Job: j.n, Reason: "unknown to the executor"})
 	}
+	if j.stray {
+		if job.Status.Ended() {
+			return d.apply(events, Event{Kind: JobEnded, Job: j.n, Reason: job.StatusReason})
+		}
+		return nil
+	}
 	if was.listed && was.status == job.Status && was.summary == job.Summary && !job.Status.Ended() {
 		return nil
 	}

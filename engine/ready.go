@@ -278,13 +278,14 @@ func (d *decision) tolerated(s *stepState, i int) bool {
 // jobsReady decides what is to be done for the jobs that are planned already.
 func (d *decision) jobsReady() {
 	for _, j := range d.liveJobs() {
+		unwanted := d.cancel != nil || j.stray
 		switch j.state {
 		case jobPlanned:
 			switch {
-			case d.cancel != nil:
+			case unwanted:
 				d.event(Event{Kind: JobEnded, Job: j.n, Reason: "never submitted"})
-			case d.depNeverAccepted(j):
-				d.event(Event{Kind: JobLost, Job: j.n, Reason: "what it depends on was not accepted"})
+			case d.depGone(j):
+				d.event(Event{Kind: JobLost, Job: j.n, Reason: "what it depends on is gone"})
 			default:
 				d.Commands = append(d.Commands, Command{Op: Submit, Job: j.n})
 			}
@@ -296,20 +297,30 @@ func (d *decision) jobsReady() {
 				d.wake(quiet)
 			}
 		case jobAccepted:
-			if d.cancel != nil {
-				d.Commands = append(d.Commands, Command{Op: Terminate, Job: j.n, Reason: "flow: " + d.cancel.Reason})
+			if unwanted {
+				reason := "flow: the step runs anew"
+				if d.cancel != nil {
+					reason = "flow: " + d.cancel.Reason
+				}
+				d.Commands = append(d.Commands, Command{Op: Terminate, Job: j.n, Reason: reason})
 			}
 		}
 	}
 }
 
-// depNeverAccepted reports whether a job that j depends on will never have an id.
-func (r *Run) depNeverAccepted(j *jobState) bool {
+// depGone reports whether a job that j depends on has ended without the success that j
+// waits for, or will never have an id: j cannot be submitted so.
+func (r *Run) depGone(j *jobState) bool {
 	for _, dep := range j.plan.DependsOn {
-		if dep.Job > 0 {
-			if o := r.jobs[dep.Job-1]; o.state == jobOver && o.id == "" {
-				return true
-			}
+		if dep.Job == 0 {
+			continue
+		}
+		o := r.jobs[dep.Job-1]
+		if o.stray {
+			return true
+		}
+		if o.state == jobOver && !o.ok {
+			return true
 		}
 	}
 	return false

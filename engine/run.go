@@ -90,6 +90,8 @@ type jobState struct {
 	id    JobID
 	since time.Time // in doubt since
 	open  int       // tasks of it that have not ended
+	ok    bool      // over, and all its tasks have succeeded
+	stray bool      // its step was reset: it is to end, and what it does is of no interest
 }
 
 type jobPhase uint8
@@ -265,7 +267,7 @@ func (r *Run) JobSpec(n int) *JobSpec {
 	group := s.exp.Groups[j.plan.Group]
 	spec := &JobSpec{
 		Name: j.plan.Name, Run: r.info.Run, Step: s.Name, FanOut: s.FanOut,
-		Queue: group.Queue, Task: group, Tasks: j.tasks, WorkDir: r.info.WorkDir,
+		Queue: j.plan.Queue, Task: group, Tasks: j.tasks, WorkDir: r.info.WorkDir,
 		Attempt: j.plan.Attempt, Attempts: max(j.plan.Attempts, 1),
 		Timeout: group.Timeout, Resources: group.ResourcesFor(j.plan.Attempt - s.base), Tags: group.Tags,
 	}
@@ -276,16 +278,16 @@ func (r *Run) JobSpec(n int) *JobSpec {
 		spec.Evaluate = evaluateOnExit(group.Retry)
 	}
 	if j.plan.Rule > 0 {
-		rule := &group.Retry.Rules[j.plan.Rule-1]
-		spec.Resources = rule.apply(spec.Resources, j.plan.Attempt-s.base)
-		if rule.Queue != "" {
-			spec.Queue = rule.Queue
-		}
+		spec.Resources = group.Retry.Rules[j.plan.Rule-1].apply(spec.Resources, j.plan.Attempt-s.base)
 	}
 	for _, d := range j.plan.DependsOn {
 		dep := Dependency{Type: d.Type}
 		if d.Job > 0 {
-			dep.Job = r.jobs[d.Job-1].id
+			on := r.jobs[d.Job-1]
+			if on.state == jobOver {
+				continue // it has succeeded, see depGone; its executor may have forgotten it
+			}
+			dep.Job = on.id
 		}
 		spec.DependsOn = append(spec.DependsOn, dep)
 	}

@@ -320,6 +320,55 @@ func TestSimulationRedo(t *testing.T) {
 	}
 }
 
+// TestSimulationRedoMidway makes a step, and perhaps what follows, run anew while jobs of
+// it are under way: those are ended first, and no attempt is numbered twice.
+func TestSimulationRedoMidway(t *testing.T) {
+	from, to := uint64(1), uint64(*simSeeds)
+	if *simSeed > 0 {
+		from, to = *simSeed, *simSeed
+	}
+	midway := 0
+	for seed := from; seed <= to; seed++ {
+		w := newWorld(seed)
+		if *simSeed > 0 {
+			w.trace = logWriter{t}
+		}
+		w.wf.OnFailure = engine.Finish
+		info := &engine.RunInfo{Run: simRun, Workflow: "sim", WorkDir: "/w", Executor: "sim"}
+		w.log, w.synced = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}, 1
+		w.crashAt = 5 + w.rng.IntN(60)
+		if _, err := w.live(); err == nil {
+			continue // it ended before
+		}
+		midway++
+		w.dies()
+		w.crashAt = -1
+		d := w.driver()
+		run, err := d.Load(context.Background(), simRun)
+		if err != nil {
+			t.Fatal(err)
+		}
+		redo := engine.Redo{From: w.steps[w.rng.IntN(len(w.steps))].Name}
+		if w.rng.IntN(2) == 0 {
+			redo = engine.Redo{Only: redo.From}
+		}
+		events, err := run.Redo(redo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Record(context.Background(), events...); err != nil {
+			t.Fatal(err)
+		}
+		if _, err = w.driver().Drive(context.Background(), simRun); err != nil {
+			w.problem("the driver gave up: %v", err)
+		}
+		report(t, w, w.problems, fmt.Sprintf("%+v midway", redo))
+	}
+	if midway == 0 && *simSeed == 0 {
+		t.Error("no run was caught midway: nothing was tested")
+	}
+}
+
 // TestSimulationFindsPlantedBugs shows that the simulation has teeth: each of these
 // mistakes in what surrounds the core breaks an invariant in one of a few worlds.
 func TestSimulationFindsPlantedBugs(t *testing.T) {

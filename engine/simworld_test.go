@@ -357,6 +357,7 @@ func (w *world) begin(e model.Effect) {
 		w.problem("%s runs though it has succeeded", task)
 	}
 	w.checkDeps(spec.Step, i)
+	w.checkLimits(spec.Step)
 	w.m.Started(w.now, e.Job, e.Index, e.Attempt)
 	t := &simTry{effect: e, task: task, end: w.now.Add(time.Duration(1+w.rng.IntN(600)) * time.Second)}
 	if w.now.Before(w.faultsEnd) && w.rng.Float64() < w.hostLoss {
@@ -366,6 +367,25 @@ func (w *world) begin(e model.Effect) {
 		t.exit = model.Exit{ExitCode: &code}
 	}
 	w.tries = append(w.tries, t)
+}
+
+// checkLimits checks that one more task may run.
+func (w *world) checkLimits(step engine.StepName) {
+	mine := 0
+	for _, t := range w.tries {
+		if strings.HasPrefix(t.task, string(step)+"/") {
+			mine++
+		}
+	}
+	if m := w.wf.MaxParallel; m > 0 && len(w.tries) >= m {
+		w.problem("%d tasks run, and max_parallel is %d", len(w.tries)+1, m)
+	}
+	if m := w.step(step).MaxParallel; m > 0 && mine >= m {
+		w.problem("%d tasks of %s run, and its max_parallel is %d", mine+1, step, m)
+	}
+	if w.step(step).Sequential && mine > 0 {
+		w.problem("%d tasks of %s run, and it is sequential", mine+1, step)
+	}
 }
 
 // checkDeps checks that what a task waits for has succeeded.

@@ -45,7 +45,13 @@ func (r *Run) limit() int {
 func (d *decision) free(s *stepState) int {
 	free := -1
 	if m := d.limit(); m > 0 {
-		free = max(m-d.flight-d.added, 0)
+		free = m - d.flight - d.added
+		for _, j := range d.liveJobs() {
+			if j.stray {
+				free -= j.tasks.Len() // some of it may still run
+			}
+		}
+		free = max(free, 0)
 	}
 	if s.MaxParallel > 0 {
 		mine := s.counts[Pending] + s.counts[Running] - s.waiting
@@ -59,10 +65,18 @@ func (d *decision) free(s *stepState) int {
 // waitingStep decides what becomes of the tasks of s that are in no job: they are
 // skipped, planned as jobs, or left until more is known.
 func (d *decision) waitingStep(s *stepState) {
+	for _, j := range s.live {
+		if j.stray {
+			return // two tries of a task must not run side by side
+		}
+	}
 	w := wave{d: d, s: s}
 	for k := range s.deps {
 		dep := &s.deps[k]
 		if dep.Kind == Element {
+			if dep.exp == nil && !dep.status.Ended() {
+				return // it was reset
+			}
 			w.elements = append(w.elements, dep)
 			continue
 		}
@@ -409,12 +423,16 @@ func (d *decision) planJob(s *stepState, p *part, tasks Ranges, deps []PlannedDe
 	spec := s.exp.Groups[p.group]
 	first := tasks[0].From
 	attempts := batchAttempts(s.Step, spec.Retry, max(spec.Retry.Attempts, 1)-s.userTries(first))
+	queue := spec.Queue
 	if p.rule > 0 {
 		attempts = 1
+		if q := spec.Retry.Rules[p.rule-1].Queue; q != "" {
+			queue = q
+		}
 	}
 	d.added += tasks.Len()
 	d.event(Event{Kind: JobPlanned, Step: s.Name, Job: n, Tasks: tasks, Plan: &JobPlan{
-		Name: JobName(d.info.Run, s.Name, n), Group: p.group, DependsOn: deps,
+		Name: JobName(d.info.Run, s.Name, n), Queue: queue, Group: p.group, DependsOn: deps,
 		Attempt: p.tries + 1, Attempts: attempts, Rule: p.rule,
 	}})
 }

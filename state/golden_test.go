@@ -63,7 +63,7 @@ func everyEvent() []engine.Event {
 			Absent: engine.RangesOf(1), CacheKeys: append(append(make([]byte, 32), key[:]...), make([]byte, 32)...), Cached: engine.RangesOf(2),
 			Hits: []engine.Hit{{Run: "01kolder", Step: "align", Task: "x y", Dir: "/work/01kolder/align/x%20y", Outputs: engine.Values{"n": json.RawMessage("3")}}},
 		}},
-		{Kind: engine.JobPlanned, Step: "align", Job: 1, Tasks: engine.RangesOf(0, 1), Plan: &engine.JobPlan{Name: "flow-01kexample-align-1-abcdef", Group: 1,
+		{Kind: engine.JobPlanned, Step: "align", Job: 1, Tasks: engine.RangesOf(0, 1), Plan: &engine.JobPlan{Queue: "spot", Name: "flow-01kexample-align-1-abcdef", Group: 1,
 			DependsOn: []engine.PlannedDep{{Job: 1, Type: engine.DependNToN}}, Attempt: 1, Attempts: 2, Rule: 1}},
 		{Kind: engine.JobAccepted, Job: 1, JobID: "00000000-1111"},
 		{Kind: engine.JobRefused, Job: 2, Reason: "ClientException: no such queue"},
