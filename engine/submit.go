@@ -223,10 +223,14 @@ func (s *stepState) ground(i int) (bad *stepState, open bool) {
 		b, o := dep.stepState, false
 		switch {
 		case dep.Kind == Element && i < len(dep.task):
-			if dep.task[i] != Skipped {
-				continue
+			switch t := dep.task[i]; {
+			case t.OK():
+				b = nil
+			case t == Skipped && dep.benignTask(i):
+				b, o = dep.ground(i)
+			case !t.Ended():
+				b, o = nil, true
 			}
-			b, o = dep.ground(i)
 		case !dep.status.Ended():
 			b, o = nil, true
 		case dep.status.OK() || dep.benign():
