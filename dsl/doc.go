@@ -18,5 +18,7 @@
 // of its tasks in a run; only the values differ. In a run they come from an
 // [engine.Scope] (scope.go).
 //
+// Sites, which say where a workflow runs, are read apart from it (site.go).
+//
 // The language is described in docs/language.md.
 package dsl

@@ -176,7 +176,7 @@ func TestSpec(t *testing.T) {
 			{Class: "oom", ExitCode: "139", Delay: 30 * time.Second, MemoryMiB: []int{4096, 8192, 12288}, VCPUs: []float64{1, 2, 3}, Queue: "big"},
 			{Class: "bad", ExitCode: "2", Exit: true},
 		}},
-		Tags: map[string]string{"team": "a", "sample": "b"},
+		Tags: map[string]string{"project": "x", "run": "01run", "team": "a", "sample": "b"},
 		Container: &engine.Container{
 			User: "1000", JobRole: "arn:aws:iam::123456789012:role/x", ExecutionRole: "arn:aws:iam::123456789012:role/y", InitProcess: true,
 			Ulimits: []engine.Ulimit{{Name: "nofile", Soft: 65536, Hard: 65536}, {Name: "nproc", Soft: 1024, Hard: 4096}},

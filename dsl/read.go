@@ -68,7 +68,7 @@ func sourceNames(dir string) ([]string, error) {
 	for _, e := range entries {
 		name := e.Name()
 		if e.IsDir() || !isSource(name) || strings.HasPrefix(name, ".") ||
-			name == "flow.config.hcl" || strings.HasSuffix(name, ".vars.hcl") || strings.HasSuffix(name, ".vars.hcl.json") {
+			name == ConfigName || strings.HasSuffix(name, ".vars.hcl") || strings.HasSuffix(name, ".vars.hcl.json") {
 			continue
 		}
 		names = append(names, name)

@@ -66,6 +66,24 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "job_definition", LabelNames: []string{"name"}},
 }}
 
+// configSchema is that of flow.config.hcl.
+var configSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{{Type: "site", LabelNames: []string{"name"}}}}
+
+var siteArgs = blockSpec{
+	{name: "executor"},
+	{name: "work_dir"},
+	{name: "max_parallel"},
+	{name: "image"},
+	{name: "queue"},
+	{name: "tags"},
+	{name: "containers"},
+	{name: "vcpus"},
+	{name: "memory"},
+	{name: "region"},
+	{name: "profile"},
+	{name: "agent_image"},
+}
+
 var workflowArgs = blockSpec{
 	{name: "description"},
 	{name: "work_dir", uses: useRun},

@@ -17,6 +17,7 @@ import (
 type runScope struct {
 	ev    *evaluator
 	scope engine.Scope
+	base  *engine.TaskSpec // of every task; see Template
 	views map[*stepConfig]*view
 	items map[*stepConfig]*items
 	paths map[string]bool // results that were given to expressions; nil: nobody asks

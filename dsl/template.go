@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -20,6 +21,8 @@ type RunContext struct {
 	// WorkDir is where task files live instead of where the workflow says: an absolute
 	// path or a URI. "": where the workflow says.
 	WorkDir string
+	// Defaults are those of the site.
+	Defaults Defaults
 }
 
 // A Template is a program with the values of its variables. It implements
@@ -29,6 +32,7 @@ type Template struct {
 	wf     *engine.Workflow
 	vars   cty.Value
 	stored map[string]string
+	base   engine.TaskSpec // what every task has unless the workflow says otherwise
 
 	run   engine.RunID
 	at    time.Time
@@ -74,19 +78,24 @@ func (p *Program) Bind(in VarInput, run RunContext) (*Template, hcl.Diagnostics)
 		}
 		t.stored[v.Name] = string(raw)
 	}
-	t.wf = p.bound(b, run.WorkDir)
+	t.wf = p.bound(b, run)
+	t.base = engine.TaskSpec{Image: run.Defaults.Image, Queue: run.Defaults.Queue, Tags: t.wf.Tags}
 	return t, diags
 }
 
 // bound returns the workflow with what variables decide filled in.
-func (p *Program) bound(b *bound, workDir string) *engine.Workflow {
+func (p *Program) bound(b *bound, run RunContext) *engine.Workflow {
 	wf := *p.Workflow
-	wf.Description, wf.MaxParallel, wf.Timeout, wf.Tags = b.wf.Description, b.wf.MaxParallel, b.wf.Timeout, b.wf.Tags
+	wf.Description, wf.MaxParallel, wf.Timeout = b.wf.Description, b.wf.MaxParallel, b.wf.Timeout
+	if wf.Tags = b.wf.Tags; len(run.Defaults.Tags) > 0 {
+		wf.Tags = maps.Clone(run.Defaults.Tags)
+		maps.Copy(wf.Tags, b.wf.Tags)
+	}
 	if b.wf.WorkDir != "" {
 		wf.WorkDir = b.wf.WorkDir
 	}
-	if workDir != "" {
-		wf.WorkDir = workDir
+	if run.WorkDir != "" {
+		wf.WorkDir = run.WorkDir
 	}
 	if b.wf.OnFailure != "" {
 		wf.OnFailure = b.wf.OnFailure
@@ -154,7 +163,7 @@ func (t *Template) scope(s engine.Scope) *runScope {
 		steps:     map[*stepConfig]cty.Value{},
 		originals: t.originals,
 	}
-	r := &runScope{ev: ev, scope: s, views: map[*stepConfig]*view{}, items: map[*stepConfig]*items{}}
+	r := &runScope{ev: ev, scope: s, base: &t.base, views: map[*stepConfig]*view{}, items: map[*stepConfig]*items{}}
 	ev.stepValue, ev.skipped = r.stepValue, r.skipped
 	return r
 }
@@ -324,7 +333,8 @@ func (x *expansion) runs() (bool, string) {
 // makeBase makes what all tasks share.
 func (x *expansion) makeBase() {
 	t := x.t
-	x.base = &engine.TaskSpec{}
+	base := *x.r.base
+	x.base = &base
 	t.spec = x.base
 	t.render(func(a *arg) bool { return !a.refs.each })
 	parts := x.s.eachIn

@@ -41,6 +41,7 @@ have to be given again.`,
 	flags.StringVar(&from, "from", "", "run `STEP` again, and all that depends on it")
 	flags.StringVar(&only, "only", "", "run `STEP` again, and nothing else")
 	f.vars.register(flags)
+	flags.StringVar(&f.site, "site", "", "go on with site `NAME` of flow.config.hcl (default: that of the run)")
 	f.machine.register(flags)
 	cmd.MarkFlagsMutuallyExclusive("failed", "from", "only")
 	return cmd
@@ -63,7 +64,7 @@ func (a *app) resume(ctx context.Context, ref string, redo engine.Redo, f *runFl
 	if redo != (engine.Redo{}) {
 		s.prepare = func(ctx context.Context, d *engine.Driver) error { return s.redo(ctx, d, redo) }
 	}
-	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s goes on", s.id, s.program.Workflow.Name))
+	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s%s goes on", s.id, s.program.Workflow.Name, s.onSite()))
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 // runFlags are the flags of commands that run tasks.
 type runFlags struct {
 	vars        varFlags
+	site        string
 	workDir     string
 	maxParallel int
 	noCache     bool
@@ -20,7 +21,8 @@ type runFlags struct {
 
 func (f *runFlags) register(flags *pflag.FlagSet) {
 	f.vars.register(flags)
-	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: the workflow's work_dir, else .flow/work)")
+	flags.StringVar(&f.site, "site", "", "run on site `NAME` of flow.config.hcl (also FLOW_SITE)")
+	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: the site's or the workflow's work_dir, else .flow/work)")
 	flags.IntVar(&f.maxParallel, "max-parallel", 0, "at most `N` tasks at a time")
 	flags.BoolVar(&f.noCache, "no-cache", false, "run every task, even if its result is known")
 	f.machine.register(flags)
@@ -138,7 +140,7 @@ func (a *app) run(ctx context.Context, path string, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s", s.id, s.program.Workflow.Name))
+	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s%s", s.id, s.program.Workflow.Name, s.onSite()))
 	if err != nil {
 		return err
 	}

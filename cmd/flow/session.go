@@ -24,8 +24,9 @@ type session struct {
 	workflow *engine.Workflow // with what variables decide
 	template engine.Template
 	secret   func(ref string) (string, error)
-	machine  machineFlags
-	journal  string // path of the local executor's journal
+	site     dsl.Site     // zero: none
+	machine  machineFlags // with what the site says
+	journal  string       // path of the local executor's journal
 	id       engine.RunID
 	created  time.Time
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,7 +49,8 @@ func (a *app) newRunID() engine.RunID {
 
 // params are what a run keeps of its command line, for flow resume.
 type params struct {
-	Machine machineFlags `json:"machine,omitzero"`
+	Machine machineFlags `json:"machine,omitzero"` // as given in flags
+	Site    dsl.Site     `json:"site,omitzero"`    // as it was when the run was started
 }
 
 // startRun loads a workflow, makes a run of it, and takes its lease.
@@ -57,7 +59,11 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 	if err != nil {
 		return nil, err
 	}
-	s := &session{a: a, db: db, home: filepath.Dir(db.Path()), program: program, machine: f.machine, id: a.newRunID(), created: a.now()}
+	s := &session{a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: a.newRunID(), created: a.now()}
+	if s.site, err = a.chooseSite(f, program.Workflow.Dir, nil); err != nil {
+		return nil, err
+	}
+	s.machine = machineOf(s.site).over(f.machine)
 	template, err := s.bind(f, nil)
 	if err != nil {
 		return nil, err
@@ -66,7 +72,7 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 	if err != nil {
 		return nil, err
 	}
-	kept, err := json.Marshal(params{Machine: f.machine})
+	kept, err := json.Marshal(params{Machine: f.machine, Site: s.site})
 	if err != nil {
 		return nil, err
 	}
@@ -97,9 +103,13 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 		}
 	}
 	s := &session{
-		a: a, db: db, home: filepath.Dir(db.Path()), program: program, machine: kept.Machine.over(f.machine), id: row.ID, created: row.Created,
+		a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: row.ID, created: row.Created,
 		workflow: program.Workflow, template: errTemplate{},
 	}
+	if s.site, err = a.chooseSite(f, row.Dir, &kept); err != nil {
+		return nil, err
+	}
+	s.machine = machineOf(s.site).over(kept.Machine).over(f.machine)
 	if !onlyEnd {
 		info, err := runInfoOf(ctx, db, row.ID)
 		if err != nil {
@@ -141,7 +151,7 @@ func (a *app) boundWorkflow(ctx context.Context, p *past) *engine.Workflow {
 
 // bind gives the variables of the session's program their values. Mistakes are printed.
 func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, error) {
-	template, diags := s.program.Bind(f.vars.input(stored), dsl.RunContext{ID: s.id, Time: s.created})
+	template, diags := s.program.Bind(f.vars.input(stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
 	if len(diags) > 0 && (!s.a.quiet || diags.HasErrors()) {
 		s.a.diagnose(s.program.Files, diags)
 	}
@@ -163,13 +173,15 @@ func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, err
 			return engine.RunInfo{}, err
 		}
 		workDir = abs
+	case s.site.WorkDir != "":
+		workDir = s.site.WorkDir
 	case workDir == filepath.Join(wf.Dir, stateDir, "work"): // the default: with the state
 		workDir = filepath.Join(s.home, "work")
 	}
 	return engine.RunInfo{
 		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: localExecutor,
 		Variables: template.StoredVariables(),
-		Limits:    engine.Limits{MaxParallel: f.maxParallel, NoCache: f.noCache},
+		Limits:    engine.Limits{MaxParallel: cmp.Or(f.maxParallel, s.site.MaxParallel), NoCache: f.noCache},
 	}, nil
 }
 
@@ -239,6 +251,9 @@ func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planRepo
 		return nil, err
 	}
 	s := &session{a: a, program: program, id: a.newRunID(), created: a.now(), home: filepath.Dir(statePath)}
+	if s.site, err = a.chooseSite(f, program.Workflow.Dir, nil); err != nil {
+		return nil, err
+	}
 	template, err := s.bind(f, nil)
 	if err != nil {
 		return nil, err

@@ -1,0 +1,216 @@
+package dsl
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"flow/engine"
+)
+
+// ConfigName is the name of the file beside a workflow, and of the one of a user, that
+// sites stand in. It is no part of the workflow.
+const ConfigName = "flow.config.hcl"
+
+// The executors that a site may name.
+const (
+	executorLocal = "local"
+	executorBatch = "batch"
+)
+
+// A Site says where a workflow runs. The zero value says nothing.
+type Site struct {
+	Name     string `json:"name,omitempty"`
+	Executor string `json:"executor,omitempty"` // "local"
+
+	// WorkDir is where the files of tasks live, and MaxParallel how many tasks may be in
+	// flight, instead of what the workflow says: an absolute path; 0 says nothing.
+	WorkDir     string `json:"work_dir,omitempty"`
+	MaxParallel int    `json:"max_parallel,omitempty"`
+
+	Defaults Defaults `json:"defaults,omitzero"`
+
+	// Containers is what tasks with an image are run with: "docker" or "podman". VCPUs and
+	// MemoryMiB are what tasks may use of the machine; 0: all of it.
+	Containers string  `json:"containers,omitempty"`
+	VCPUs      float64 `json:"vcpus,omitempty"`
+	MemoryMiB  int     `json:"memory_mib,omitempty"`
+}
+
+// Defaults are what the tasks of a workflow have where it does not say otherwise, neither
+// in a step nor in its own `defaults` and `tags`.
+type Defaults struct {
+	Image string            `json:"image,omitempty"`
+	Queue string            `json:"queue,omitempty"` // name or ARN
+	Tags  map[string]string `json:"tags,omitempty"`
+}
+
+// Sites are the sites that a workflow may run on.
+type Sites struct {
+	// Files are the parsed files by name, for printing diagnostics.
+	Files map[string]*hcl.File
+
+	list []*siteConfig // the first of a name counts
+	dirs []string
+}
+
+// A siteConfig is a `site` block.
+type siteConfig struct {
+	Site
+	// cannot is why nothing can run there yet, which matters only if it is chosen.
+	cannot hcl.Diagnostics
+}
+
+// ReadSites reads the sites in the flow.config.hcl of directories, of which the first is
+// the workflow's; of sites with one name that of the earlier directory counts. A file
+// that is not there has no sites. All mistakes come in one pass.
+func ReadSites(dirs ...string) (*Sites, hcl.Diagnostics) {
+	s := &Sites{Files: map[string]*hcl.File{}}
+	p := &Program{Files: s.Files, budget: newBudget(0)}
+	var diags hcl.Diagnostics
+	for _, dir := range dirs {
+		if dir == "" || slices.Contains(s.dirs, dir) {
+			continue
+		}
+		name := filepath.Join(dir, ConfigName)
+		src, err := readLimited(name)
+		if len(s.dirs) == 0 {
+			name = ConfigName // as the files of the workflow are named
+		}
+		s.dirs = append(s.dirs, dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			diags = append(diags, &hcl.Diagnostic{
+				Severity: hcl.DiagError, Summary: "Cannot read sites", Detail: fmt.Sprintf("%s: %s.", name, reason(err)),
+			})
+			continue
+		}
+		file, fileDiags := p.parse(Source{Name: name, Bytes: src})
+		diags = append(diags, fileDiags...)
+		if file != nil {
+			d := &decoder{p: p}
+			s.list = append(s.list, d.sites(file, dir)...)
+			diags = append(diags, d.diags...)
+		}
+	}
+	diags = improve(diags, s.Files)
+	sortDiagnostics(diags)
+	return s, diags
+}
+
+// Choose returns the site of a name, unless there is none or nothing can run there. from
+// says who gave the name, for the message: "-site lab".
+func (s *Sites) Choose(name, from string) (Site, hcl.Diagnostics) {
+	var names []string
+	for _, c := range s.list {
+		if c.Name == name {
+			if c.cannot.HasErrors() {
+				return Site{}, c.cannot
+			}
+			return c.Site, nil
+		}
+		if !slices.Contains(names, c.Name) {
+			names = append(names, c.Name)
+		}
+	}
+	detail := fmt.Sprintf("%s: there are no sites. Write site %q { ... } into a %s in %s.", from, name, ConfigName, list(s.dirs, "or"))
+	if len(names) > 0 {
+		detail = fmt.Sprintf("%s: there is no such site.%s There are: %s.", from, suggest(name, names), strings.Join(names, ", "))
+	}
+	return Site{}, hcl.Diagnostics{{Severity: hcl.DiagError, Summary: "Unknown site", Detail: detail}}
+}
+
+// sites decodes a file of directory dir.
+func (d *decoder) sites(file *hcl.File, dir string) []*siteConfig {
+	content, diags := file.Body.Content(configSchema)
+	d.diags = append(d.diags, diags...)
+	var sites []*siteConfig
+	for _, b := range content.Blocks {
+		ok := d.name(b, b.Labels[0], b.LabelRanges[0])
+		if c := d.siteBlock(b, dir); ok {
+			sites = append(sites, c)
+		}
+	}
+	return sites
+}
+
+func (d *decoder) siteBlock(b *hcl.Block, dir string) *siteConfig {
+	c := &siteConfig{Site: Site{Name: b.Labels[0], Executor: executorLocal}}
+	as, _, _ := d.block(b.Body, siteArgs)
+	t := &task{ev: &evaluator{p: d.p}, spec: &engine.TaskSpec{}, final: true}
+	for _, a := range as {
+		if refs := a.expr.Variables(); len(refs) > 0 {
+			t.diags = append(t.diags, errorf(refs[0].SourceRange(), "Reference not allowed here",
+				"A site cannot refer to anything, and %q is a reference. Strings stand in quotes.", refs[0].RootName()))
+			continue
+		}
+		c.set(t, a, dir)
+	}
+	c.Defaults = Defaults{Image: t.spec.Image, Queue: t.spec.Queue, Tags: t.spec.Tags}
+	d.diags = append(d.diags, t.diags...)
+	return c
+}
+
+// set takes in an argument of the block.
+func (c *siteConfig) set(t *task, a *arg, dir string) {
+	switch a.name {
+	case "executor":
+		if name, ok := value(t, a, oneOf(executorLocal, executorBatch)); ok {
+			c.Executor = name
+		}
+		if c.Executor == executorBatch {
+			c.later(a, "Site %q is on AWS Batch, and this version of flow runs on this machine only: that comes in a later one.", c.Name)
+		}
+	case "work_dir":
+		c.setWorkDir(t, a, dir)
+	case "max_parallel":
+		c.MaxParallel, _ = value(t, a, positive)
+	case "image":
+		t.setImage(a)
+	case "queue":
+		t.setQueue(a)
+	case "tags":
+		t.setTags(a)
+	case "containers":
+		c.Containers, _ = value(t, a, oneOf("docker", "podman"))
+	case "vcpus":
+		c.VCPUs, _ = value(t, a, toVCPUs)
+	case "memory":
+		c.MemoryMiB, _ = value(t, a, toMiB)
+	case "region", "profile", "agent_image": // of AWS Batch
+		t.text(a)
+	}
+}
+
+func (c *siteConfig) setWorkDir(t *task, a *arg, dir string) {
+	s, ok := t.text(a)
+	switch {
+	case !ok:
+	case s == "":
+		t.errorf(a.expr.Range(), "work_dir is empty. Name a directory, or leave it out.")
+	case s == "~", strings.HasPrefix(s, "~/"):
+		t.errorf(a.expr.Range(), "~ stands for nothing here. Write the path of the directory from / on.")
+	case strings.HasPrefix(s, "s3://"):
+		c.later(a, "The work_dir of site %q is on S3, and this version of flow keeps files on this machine only: that comes in a later one.", c.Name)
+	case strings.Contains(s, "://"):
+		t.errorf(a.expr.Range(), "%q is no place for files: name a directory.", s)
+	case filepath.IsAbs(s):
+		c.WorkDir = filepath.Clean(s)
+	default:
+		c.WorkDir = filepath.Join(dir, s)
+	}
+}
+
+// later notes that what a asks for comes in a later version. Once is enough.
+func (c *siteConfig) later(a *arg, format string, args ...any) {
+	if len(c.cannot) == 0 {
+		c.cannot = hcl.Diagnostics{errorf(a.expr.Range(), "Not supported yet", format, args...)}
+	}
+}
