@@ -265,7 +265,11 @@ func (d *decision) endStep(s *stepState) {
 func (d *decision) tolerated(s *stepState, i int) bool {
 	for _, dep := range s.deps {
 		if dep.Kind == Element && i < len(dep.task) && !dep.task[i].OK() {
-			if !dep.status.OK() {
+			at := dep.stepState
+			if dep.benignTask(i) {
+				at, _ = dep.ground(i)
+			}
+			if at != nil && !at.status.OK() {
 				return false
 			}
 		} else if dep.status.Ended() && !dep.status.OK() && !dep.benign() {
