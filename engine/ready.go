@@ -232,7 +232,7 @@ func (d *decision) endStep(s *stepState) {
 		}
 	}
 	switch {
-	case failed > 0 && !s.Tolerate.Allows(failed, s.exp.Size):
+	case failed > 0 && (s.Sequential && hurt > 0 || !s.Tolerate.Allows(failed, s.exp.Size)):
 		e.Status, e.Cause = Failed, s.rootCause()
 		if s.FanOut {
 			e.Reason = fmt.Sprintf("%d of %d tasks failed", failed, s.exp.Size)
@@ -263,6 +263,7 @@ func (d *decision) endStep(s *stepState) {
 // tolerated reports whether task i was skipped because of a failure, element by
 // element, in a step that succeeded all the same.
 func (d *decision) tolerated(s *stepState, i int) bool {
+	excused := false
 	for _, dep := range s.deps {
 		if dep.Kind == Element && i < len(dep.task) && !dep.task[i].OK() {
 			at := dep.stepState
@@ -272,11 +273,12 @@ func (d *decision) tolerated(s *stepState, i int) bool {
 			if at != nil && !at.status.OK() {
 				return false
 			}
+			excused = excused || at != nil
 		} else if dep.status.Ended() && !dep.status.OK() && !dep.benign() {
 			return false
 		}
 	}
-	return true
+	return excused // else it comes after one of its own step that did not succeed
 }
 
 // jobsReady decides what is to be done for the jobs that are planned already.
