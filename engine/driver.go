@@ -281,6 +281,9 @@ func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
+		if c := d.run.cancel; c != nil { // nobody waits for the outputs any more
+			return []Event{{Kind: RunEnded, Status: Cancelled, Reason: c.Reason, Cause: c.Cause}}, nil
+		}
 		return []Event{{Kind: RunEnded, Status: Failed, Reason: err.Error(), Cause: "output"}}, nil
 	}
 	if err := d.publishCached(ctx); err != nil {

@@ -126,6 +126,31 @@ func TestCachedTasks(t *testing.T) {
 	}
 }
 
+// TestDeleteRunInUse: what a run uses stays, and what is gone cannot be used any more,
+// whichever of the two came first.
+func TestDeleteRunInUse(t *testing.T) {
+	db := newDB(t)
+	for _, run := range []engine.RunID{"run1", "run2", "run3"} {
+		mustCreate(t, db, run, "align*")
+	}
+	e := expanded("align", 1, "s")
+	e.Expanded.Cached = engine.RangesOf(0)
+	e.Expanded.Hits = []engine.Hit{{Run: "run1", Step: "align", Task: "0", Dir: "/work/run1/align/0"}}
+	must(t, db.Append(t.Context(), "run2", 1, e))
+
+	var used *UsedError
+	if err := db.DeleteRun(t.Context(), "run1", "run3"); !errors.As(err, &used) || used.By != "run2" {
+		t.Fatalf("a run that run2 uses was removed: %v", err)
+	}
+	must(t, db.DeleteRun(t.Context(), "run1", "run2", "run3"))
+	var removed *RemovedError
+	if err := db.Append(t.Context(), "run3", 1, e); !errors.As(err, &removed) || removed.Run != "run1" {
+		t.Fatalf("a result of a run that is gone was taken over: %v", err)
+	}
+	e.Expanded.Cached, e.Expanded.Hits = nil, nil
+	must(t, db.Append(t.Context(), "run3", 1, e)) // nothing was stored before
+}
+
 func TestMemo(t *testing.T) {
 	c := newClock()
 	path := t.TempDir() + "/flow.db"

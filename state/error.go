@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -94,13 +95,15 @@ func (db *DB) explain(err error) error {
 	case sqlite3.SQLITE_CANTOPEN:
 		what = ErrCantOpen
 	case sqlite3.SQLITE_IOERR:
-		what = ErrIO
+		if what = ErrIO; db.noRoom(err) {
+			what = ErrFull
+		}
 	case sqlite3.SQLITE_INTERRUPT:
 		return errors.Join(context.Canceled, err)
 	default:
 		return err
 	}
-	e := &Error{Path: db.path, What: what, Advice: advice(err), Err: err}
+	e := &Error{Path: db.path, What: what, Advice: db.advice(err), Err: err}
 	if errors.Is(what, ErrBusy) && db.network != "" {
 		e.Advice = fmt.Sprintf("it is on a network file system (%s), where one process at a time can use it: "+
 			"wait for the other one, or give each its own file on a local disk with --state", db.network)
@@ -108,8 +111,22 @@ func (db *DB) explain(err error) error {
 	return e
 }
 
+const adviceFull = "free some space and resume: what was acknowledged is safe"
+
+// leastRoom is how many bytes SQLite may want at once: the -shm file grows by 32 KiB.
+const leastRoom = 64 << 10
+
+// noRoom reports whether err is a failure of the disk for want of space. SQLite says so by
+// itself only where it writes: when it cannot make the -shm file it does not.
+func (db *DB) noRoom(err error) bool {
+	return primary(err) == sqlite3.SQLITE_IOERR && room(filepath.Dir(db.path)) < leastRoom
+}
+
 // advice says what to do about an error of SQLite.
-func advice(err error) string {
+func (db *DB) advice(err error) string {
+	if db.noRoom(err) {
+		return adviceFull
+	}
 	switch primary(err) {
 	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
 		return "nothing was written to it. Move it aside together with its -wal and -shm files " +
@@ -117,7 +134,7 @@ func advice(err error) string {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return "another process has been writing for long; is an sqlite3 shell open on it?"
 	case sqlite3.SQLITE_FULL:
-		return "free some space and resume: what was acknowledged is safe"
+		return adviceFull
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
 		return "check the permissions of the file and of its directory"
 	case sqlite3.SQLITE_CANTOPEN:

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -86,7 +87,31 @@ func fullChild(dir string) error {
 	} else if n != there+1 {
 		return fmt.Errorf("%d events, want %d", n, there+1)
 	}
-	return errors.Join(db.Check(ctx), db.Close())
+	if err := errors.Join(db.Check(ctx), db.Close()); err != nil {
+		return err
+	}
+	return openOnFullDisk(dir, ballast)
+}
+
+// openOnFullDisk opens a state file beside which there is no room for the -shm file, which
+// SQLite calls a failure of the disk.
+func openOnFullDisk(dir, ballast string) error {
+	f, err := os.Create(ballast)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	for block := make([]byte, 4096); err == nil; {
+		_, err = f.Write(block)
+	}
+	db, err := Open(filepath.Join(dir, "flow.db"), Options{})
+	if err == nil {
+		err = errors.Join(db.Append(context.Background(), "run1", 0, engine.Event{At: epoch, Kind: engine.RunResumed}), db.Close())
+	}
+	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), adviceFull) {
+		return fmt.Errorf("with no room at all: %v, want %v", err, ErrFull)
+	}
+	return nil
 }
 
 func countEvents(ctx context.Context, db *DB) (n int64, err error) {

@@ -14,8 +14,9 @@ import (
 // made if the first event is RunStarted; [DB.CreateRun] also stores its sources.
 //
 // Errors: [engine.ErrConflict] if the run's last event is another one;
-// [engine.ErrNotFound] if there is no such run; [ErrOutcomeUnknown] if the commit
-// failed. After any other error nothing is stored.
+// [engine.ErrNotFound] if there is no such run; *[RemovedError] if a run is gone whose
+// results are taken over; [ErrOutcomeUnknown] if the commit failed. After any other error
+// nothing is stored.
 //
 // A driver should append through its [Lease] instead.
 func (db *DB) Append(ctx context.Context, run engine.RunID, after int64, events ...engine.Event) error {
@@ -74,11 +75,40 @@ func (db *DB) store(t *tx, p *projection, events []engine.Event, rows []row) err
 			return fmt.Errorf("event %d (%s) of run %s: %w", seq, events[i].Kind, p.id, err)
 		}
 	}
+	if err := p.checkUses(t); err != nil {
+		return err
+	}
 	if err := p.flush(t, before); err != nil {
 		return err
 	}
 	if p.run.status.Ended() {
 		delete(db.runs, p.id) // seldom needed again
+	}
+	return nil
+}
+
+// A RemovedError says that results were to be used of a run that is not there any more.
+// Nothing was stored: who looks results up anew does not find them.
+type RemovedError struct {
+	Run engine.RunID
+}
+
+func (e *RemovedError) Error() string {
+	return fmt.Sprintf("run %s, whose results were to be used, was removed in this moment", e.Run)
+}
+
+// checkUses refuses results of runs that were removed since they were looked up: their
+// files are going. What was looked up is not stored, so the next look finds what is there.
+func (p *projection) checkUses(t *tx) error {
+	for _, from := range p.uses {
+		var one int
+		err := t.get("SELECT 1 FROM runs WHERE id = ?", []any{string(from)}, &one)
+		if isNoRows(err) {
+			return &RemovedError{Run: from}
+		}
+		if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -230,6 +230,8 @@ func TestProjectionChangedByHand(t *testing.T) {
 // engine's own fold of the events says, and folding them anew changes nothing.
 func TestProjectionProperties(t *testing.T) {
 	db := newDB(t)
+	mustCreate(t, db, "old1") // whose results are used
+	mustCreate(t, db, "old2")
 	n := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n++

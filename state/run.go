@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"flow/engine"
 )
@@ -113,9 +114,10 @@ func (db *DB) Sources(ctx context.Context, run engine.RunID) ([]Source, error) {
 }
 
 // DeleteRun removes all that is known of a run, its results in the cache too. It
-// touches no file of its tasks. *HeldError if a driver owns the run;
-// engine.ErrNotFound if there is none.
-func (db *DB) DeleteRun(ctx context.Context, run engine.RunID) error {
+// touches no file of its tasks. *HeldError if a driver owns the run; *UsedError if a run
+// uses its results that is not among going, those that are to be removed as well;
+// engine.ErrNotFound if there is no such run.
+func (db *DB) DeleteRun(ctx context.Context, run engine.RunID, going ...engine.RunID) error {
 	return db.write(ctx, func(t *tx) error {
 		delete(db.runs, run)
 		p, err := findRun(t, run)
@@ -129,6 +131,15 @@ func (db *DB) DeleteRun(ctx context.Context, run engine.RunID) error {
 			return err
 		} else if held != nil {
 			return held
+		}
+		users, err := usedBy(t.query, run)
+		if err != nil {
+			return err
+		}
+		for _, by := range users {
+			if by != run && !slices.Contains(going, by) {
+				return &UsedError{Run: run, By: by}
+			}
 		}
 		if err := p.deleteResults(t); err != nil {
 			return err
@@ -152,6 +163,15 @@ func (db *DB) DeleteRun(ctx context.Context, run engine.RunID) error {
 		}
 		return nil
 	})
+}
+
+// A UsedError says that a run cannot be removed, since another one uses its results.
+type UsedError struct {
+	Run, By engine.RunID
+}
+
+func (e *UsedError) Error() string {
+	return fmt.Sprintf("run %s cannot be removed: run %s uses its results", e.Run, e.By)
 }
 
 // deleteResults removes the run's results from the cache, by the keys in its events:
@@ -188,17 +208,22 @@ func (p *projection) deleteResults(t *tx) error {
 }
 
 // UsedBy returns the runs that use results of a run: they need its files.
-func (db *DB) UsedBy(ctx context.Context, run engine.RunID) ([]engine.RunID, error) {
-	var out []engine.RunID
-	err := db.read(ctx, func(q reader) error {
-		rows, err := q.QueryContext(ctx, "SELECT r.id FROM uses u JOIN runs r ON r.num = u.run WHERE u.source = ? ORDER BY r.num", string(run))
-		if err != nil {
-			return err
-		}
-		out, err = scanAll(rows, func(s scanner, id *engine.RunID) error { return s.Scan(id) })
+func (db *DB) UsedBy(ctx context.Context, run engine.RunID) (out []engine.RunID, err error) {
+	err = db.read(ctx, func(q reader) error {
+		out, err = usedBy(func(query string, args ...any) (*sql.Rows, error) {
+			return q.QueryContext(ctx, query, args...)
+		}, run)
 		return err
 	})
 	return out, err
+}
+
+func usedBy(ask func(string, ...any) (*sql.Rows, error), run engine.RunID) ([]engine.RunID, error) {
+	rows, err := ask("SELECT r.id FROM uses u JOIN runs r ON r.num = u.run WHERE u.source = ? ORDER BY r.num", string(run))
+	if err != nil {
+		return nil, err
+	}
+	return scanAll(rows, func(s scanner, id *engine.RunID) error { return s.Scan(id) })
 }
 
 // scanAll reads all rows, and closes them.

@@ -305,7 +305,7 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 	}
 	if _, err := t.exec("COMMIT"); err != nil {
 		db.discard()
-		return &Error{Path: db.path, What: ErrOutcomeUnknown, Advice: advice(err), Err: err}
+		return &Error{Path: db.path, What: ErrOutcomeUnknown, Advice: db.advice(err), Err: err}
 	}
 	return nil
 }

@@ -111,7 +111,8 @@ func (a *app) cancelled(row state.Run) error {
 	return nil
 }
 
-// errTemplate is the template of a run that only ends: it evaluates nothing.
+// errTemplate is the template of a run that only ends, and lacks values of sensitive
+// variables: it evaluates nothing.
 type errTemplate struct{}
 
 var errEvaluates = errors.New("a run that is being cancelled evaluates nothing")

@@ -81,12 +81,18 @@ func (c *cleaner) run(ctx context.Context) error {
 		return err
 	}
 	list := []cleanedJSON{}
+	var going []engine.RunID
+	for _, r := range old {
+		if r.kept == "" {
+			going = append(going, r.ID)
+		}
+	}
 	for _, r := range old {
 		item := cleanedJSON{Run: string(r.ID), Workflow: r.Workflow, Status: r.Status, Created: r.Created, Dir: filepath.Join(r.WorkDir, string(r.ID)), Kept: r.kept}
 		if r.kept == "" {
 			item.Bytes = treeSize(item.Dir)
 			if !c.dryRun {
-				if err := c.remove(ctx, &r.Run, item.Dir); err != nil {
+				if item.Kept, err = c.remove(ctx, &r.Run, item.Dir, going); err != nil {
 					return err
 				}
 			}
@@ -124,7 +130,7 @@ func (c *cleaner) choose(ctx context.Context, runs []state.Run) ([]oldRun, error
 		case err != nil:
 			return nil, err
 		case held != nil:
-			o.kept = fmt.Sprintf("process %d on %s drives it", held.Owner.PID, held.Owner.Host)
+			o.kept = keptDriven(held)
 		case r.Ended.IsZero() && !c.unfinished:
 			o.kept = "it can be resumed (-unfinished removes it)"
 		}
@@ -143,7 +149,7 @@ func (c *cleaner) choose(ctx context.Context, runs []state.Run) ([]oldRun, error
 			}
 			at := slices.IndexFunc(users, func(id engine.RunID) bool { return id != old[i].ID && kept[id] })
 			if at >= 0 {
-				old[i].kept = fmt.Sprintf("run %s uses its results", users[at])
+				old[i].kept = keptUsed(users[at])
 				kept[old[i].ID] = true
 				again = true
 			}
@@ -153,25 +159,36 @@ func (c *cleaner) choose(ctx context.Context, runs []state.Run) ([]oldRun, error
 }
 
 // remove forgets a run, and then removes its files: a result is never known that is not
-// there. A note outlives a death in between.
-func (c *cleaner) remove(ctx context.Context, r *state.Run, dir string) error {
+// there. A note outlives a death in between. If somebody has taken the run or its results
+// up since it was chosen, it is kept, and remove says why. going are all that were chosen.
+func (c *cleaner) remove(ctx context.Context, r *state.Run, dir string, going []engine.RunID) (kept string, err error) {
 	note := filepath.Join(c.notes(), string(r.ID))
 	if err := os.MkdirAll(c.notes(), 0o755); err != nil {
-		return err
+		return "", err
 	}
 	if err := os.WriteFile(note, []byte(dir), 0o644); err != nil {
-		return err
+		return "", err
 	}
-	err := c.db.DeleteRun(ctx, r.ID)
+	err = c.db.DeleteRun(ctx, r.ID, going...)
 	var held *state.HeldError
+	var used *state.UsedError
 	switch {
 	case errors.As(err, &held):
-		return os.Remove(note) // somebody has taken it up in this moment
+		return keptDriven(held), os.Remove(note)
+	case errors.As(err, &used):
+		return keptUsed(used.By), os.Remove(note)
 	case err != nil && !errors.Is(err, engine.ErrNotFound):
-		return err
+		return "", err
 	}
-	return c.discard(note, dir, string(r.ID))
+	return "", c.discard(note, dir, string(r.ID))
 }
+
+// keptDriven and keptUsed say why a run is not removed.
+func keptDriven(h *state.HeldError) string {
+	return fmt.Sprintf("process %d on %s drives it", h.Owner.PID, h.Owner.Host)
+}
+
+func keptUsed(by engine.RunID) string { return fmt.Sprintf("run %s uses its results", by) }
 
 // notes is where clean notes what it is about to remove.
 func (c *cleaner) notes() string { return filepath.Join(filepath.Dir(c.db.Path()), "clean") }

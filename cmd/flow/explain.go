@@ -230,7 +230,9 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 	}
 	if e.RootTask != nil {
 		line("root cause: %s is %s: %s", view.Clean(e.RootTask.Task), s.Status(e.RootTask.Status), whyText(e.RootTask.ExitCode, e.RootTask.Reason, e.RootTask.Cause))
-		line("  flow logs %s", shellWord(string(run.ID())+"/"+e.RootTask.Task))
+		if e.RootTask.Status != engine.Skipped { // that wrote nothing
+			line("  flow logs %s", shellWord(string(run.ID())+"/"+e.RootTask.Task))
+		}
 	}
 	if e.Why != "" && e.From == nil {
 		line("it had to run: %s", view.Clean(e.Why))

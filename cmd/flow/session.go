@@ -37,7 +37,11 @@ type session struct {
 // drive drives the run until it ends or ctx is done, and shows it meanwhile. It returns the
 // ended run; the error carries an exit code if it did not end. It gives the lease back.
 func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err error) {
-	defer func() { err = errors.Join(err, s.lease.Release(context.Background())) }()
+	defer func() {
+		if failed := s.lease.Release(context.Background()); err == nil {
+			err = failed // else it is most likely the same again
+		}
+	}()
 	// The second Ctrl-C kills what does not want to end.
 	patience, hurry := context.WithCancel(context.Background())
 	defer hurry()
@@ -64,6 +68,8 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 		return nil, exit(exitInterrupted)
 	case errors.Is(failure, engine.ErrConflict):
 		return nil, &exitError{code: exitNotStarted, err: failure}
+	case errors.As(failure, new(*usageError)):
+		return nil, failure
 	case failure != nil:
 		return nil, fmt.Errorf("%w\nThe run is not over. Once this is mended, go on with: flow resume %s", failure, s.id)
 	}
@@ -103,7 +109,14 @@ func (s *session) start(ctx context.Context, driver *engine.Driver) (*engine.Run
 			return nil, err
 		}
 	}
-	return driver.Drive(ctx, s.id)
+	for {
+		run, err := driver.Drive(ctx, s.id)
+		var removed *state.RemovedError
+		if !errors.As(err, &removed) {
+			return run, err
+		}
+		// flow clean was faster: look again for what is known.
+	}
 }
 
 // keepLease confirms the lease until ctx is done, or until another driver has it. A state

@@ -185,9 +185,13 @@ func stepTable(run *engine.Run, s view.Style, now time.Time) *view.Table {
 			size = view.Count(v.Size)
 		}
 		note := view.Counts(v.Counts).Words(s)
-		for _, more := range []string{waits[v.Step.Name], v.Reason} {
+		why := view.Reason(v.Reason)
+		if v.Reason == engine.ReasonWhen {
+			why = whyText(nil, v.Reason, v.Cause)
+		}
+		for _, more := range []string{view.Clean(waits[v.Step.Name]), why} {
 			if more != "" {
-				note = strings.TrimPrefix(note+"; "+view.Reason(more), "; ")
+				note = strings.TrimPrefix(note+"; "+more, "; ")
 			}
 		}
 		took := ""

@@ -90,7 +90,7 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 }
 
 // takeUp loads a run's workflow as it was when the run was created, and takes its lease.
-// A run that only ends needs no variables.
+// A run that only ends may lack values of sensitive variables.
 func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFlags, onlyEnd bool) (*session, error) {
 	program, err := a.storedProgram(ctx, db, row)
 	if err != nil {
@@ -110,14 +110,14 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 		return nil, err
 	}
 	s.machine = machineOf(s.site).over(kept.Machine).over(f.machine)
-	if !onlyEnd {
-		info, err := runInfoOf(ctx, db, row.ID)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := s.bind(f, info.Variables); err != nil {
-			return nil, err
-		}
+	info, err := runInfoOf(ctx, db, row.ID)
+	if err != nil {
+		return nil, err
+	}
+	if onlyEnd {
+		s.bindStored(info.Variables)
+	} else if _, err := s.bind(f, info.Variables); err != nil {
+		return nil, err
 	}
 	return s, s.acquire(ctx)
 }
@@ -160,6 +160,15 @@ func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, er
 	}
 	s.workflow, s.template, s.secret = template.Workflow(), template, secrets(template)
 	return template, nil
+}
+
+// bindStored gives the variables the values that are kept with the run, if these are all:
+// when every step has ended, it is too late to cancel, and the outputs are evaluated.
+func (s *session) bindStored(stored map[string]string) {
+	template, diags := s.program.Bind(dsl.VarInput{Stored: stored}, dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
+	if !diags.HasErrors() {
+		s.workflow, s.template = template.Workflow(), template
+	}
 }
 
 // info is what the session's run is created with.

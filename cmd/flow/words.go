@@ -14,6 +14,9 @@ import (
 
 // whyText says in one line why a task ended as it did.
 func whyText(exitCode *int, reason, cause string) string {
+	if reason == engine.ReasonWhen && cause != "" { // not its own when
+		return view.Clean("needs " + cause + ", which was skipped")
+	}
 	text := view.Reason(reason)
 	if reason == engine.ReasonExited {
 		text = ""

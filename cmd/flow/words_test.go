@@ -38,6 +38,8 @@ func TestWhyText(t *testing.T) {
 		{nil, "", "split", "because of split"},
 		{nil, "", "", "no reason was recorded"},
 		{nil, "bad\x1b[2J", "", `bad\x1b[2J`},
+		{nil, engine.ReasonWhen, "", "its when is false"},
+		{nil, engine.ReasonWhen, `a["x"]`, `needs a["x"], which was skipped`},
 	} {
 		if got := whyText(tt.code, tt.reason, tt.cause); got != tt.want {
 			t.Errorf("whyText(%v, %q, %q) = %q, want %q", tt.code, tt.reason, tt.cause, got, tt.want)

@@ -254,6 +254,16 @@ func TestStageInLists(t *testing.T) {
 	}
 }
 
+func TestListInDirectoryWithNewline(t *testing.T) {
+	task := newTask(t, engine.TaskSpec{Inputs: []engine.Input{{Name: "in", List: true, Paths: []string{write(t, t.TempDir()+"/x", "x")}}}})
+	task.Dir = t.TempDir() + "/a\nb/step/_"
+	var a Agent
+	_, err := a.Begin(task)
+	if err == nil || !strings.Contains(err.Error(), "has a newline in it") {
+		t.Errorf("a list whose lines are no paths: %v", err)
+	}
+}
+
 func TestStageInErrors(t *testing.T) {
 	src := t.TempDir()
 	link(t, "/no/such", src+"/dangling")

@@ -82,7 +82,7 @@ func (at *Attempt) stageList(in *engine.Input) error {
 			return stageInError(err, "input %q: %s", in.Name, Explain(err))
 		}
 		// A line cannot hold a newline: such a file has a second link, without one.
-		if strings.ContainsAny(names[i], "\n\r") {
+		if strings.ContainsAny(link, "\n\r") {
 			plain := dir + ".links"
 			if link = plain + "/" + strconv.Itoa(i); strings.ContainsAny(link, "\n\r") {
 				return stageInError(nil, "input %q: work_dir %s has a newline in it", in.Name, show(at.Task.Dir))

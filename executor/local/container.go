@@ -135,7 +135,7 @@ func (c *containers) Run(t *Try, started func()) Exit {
 		}
 		return startFailed("CannotPullContainerError: ", err)
 	}
-	b, exit := c.begin(t)
+	b, exit := c.begin(pr, t)
 	if b == nil {
 		return exit
 	}

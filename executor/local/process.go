@@ -54,6 +54,7 @@ type processes struct {
 	base   []string // what every process inherits
 	null   *os.File
 	finder finder
+	files  descriptors
 
 	mu   sync.Mutex
 	live map[engine.JobID]*proc
@@ -74,6 +75,7 @@ func newProcesses(o RunnerOptions) (*processes, error) {
 		secret: o.Secret,
 		base:   baseEnviron(ownEnviron()),
 		null:   null,
+		files:  newDescriptors(),
 		live:   map[engine.JobID]*proc{},
 	}, nil
 }
@@ -85,7 +87,7 @@ func (p *processes) Close() { p.null.Close() }
 func (p *processes) Run(t *Try, started func()) Exit {
 	pr := p.enter(t.Job)
 	defer p.leave(t.Job, pr)
-	b, exit := p.begin(t)
+	b, exit := p.begin(pr, t)
 	if b == nil {
 		return exit
 	}
@@ -128,7 +130,11 @@ type beginning struct {
 }
 
 // begin stages a try in. nil: it cannot be started, for the reason in the Exit.
-func (p *processes) begin(t *Try) (*beginning, Exit) {
+func (p *processes) begin(pr *proc, t *Try) (*beginning, Exit) {
+	if !p.files.enter(pr.ctx) {
+		return nil, startFailed("", errStopped)
+	}
+	defer p.files.leave()
 	b := &beginning{try: t, task: taskOf(t)}
 	var err error
 	if b.at, err = p.agent.Begin(b.task); err != nil {
@@ -151,10 +157,13 @@ func (p *processes) finish(pr *proc, at *agent.Attempt, code int) Exit {
 	if !at.Task.Spec.NeedsAgent() {
 		return exited(0)
 	}
+	if p.files.enter(pr.ctx) {
+		defer p.files.leave()
+	}
 	switch _, err := at.Finish(pr.ctx); {
 	case err == nil:
 		return exited(0)
-	case pr.ctx.Err() != nil: // as a command that is sent SIGTERM
+	case pr.stopped(): // as a command that is sent SIGTERM
 		e := exited(128 + int(syscall.SIGTERM))
 		e.Reason = "stopped while its outputs were looked at"
 		return e
@@ -233,7 +242,11 @@ const (
 func (p *processes) start(pr *proc, b *beginning) (pid int, err error) {
 	pause := firstPause
 	for waited := time.Duration(0); ; waited += pause {
+		if !p.files.enter(pr.ctx) {
+			return 0, errStopped
+		}
 		pid, err = p.tryStart(pr, b)
+		p.files.leave()
 		if err == nil || !scarce(err) || waited >= patience {
 			return pid, explain(b, err)
 		}

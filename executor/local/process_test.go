@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -552,12 +553,7 @@ func TestProgramThatMoves(t *testing.T) {
 }
 
 func TestScarceDescriptorsAreWaitedFor(t *testing.T) {
-	if os.Getenv("FLOW_TEST_NOFILE") == "" {
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Env = append(os.Environ(), "FLOW_TEST_NOFILE=1")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+	if !withFewDescriptors(t) {
 		return
 	}
 	r, err := NewRunner(RunnerOptions{})
@@ -565,14 +561,6 @@ func TestScarceDescriptorsAreWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	try := newTry(t, engine.TaskSpec{Command: []string{"true"}})
-	var lim syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		t.Fatal(err)
-	}
-	lim.Cur = 64
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &lim); err != nil {
-		t.Fatal(err)
-	}
 	var held []*os.File
 	for {
 		f, err := os.Open("/")
@@ -591,6 +579,70 @@ func TestScarceDescriptorsAreWaitedFor(t *testing.T) {
 	if !started || exit.ExitCode == nil || *exit.ExitCode != 0 {
 		t.Errorf("%+v", exit)
 	}
+}
+
+// TestMoreTriesThanDescriptors has more tries begin and end at once than there may be
+// open files: each must find its input and keep its outputs nevertheless.
+func TestMoreTriesThanDescriptors(t *testing.T) {
+	if !withFewDescriptors(t) {
+		return
+	}
+	r := newTestRunner(t, RunnerOptions{})
+	dir := t.TempDir()
+	input, start := filepath.Join(dir, "in"), filepath.Join(dir, "start")
+	if err := os.WriteFile(input, []byte("x"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	const tries = 150
+	var running, all sync.WaitGroup
+	running.Add(tries)
+	var exits [tries]Exit
+	for i := range tries {
+		try := newTry(t, engine.TaskSpec{
+			Script:  "until [ -e " + start + " ]; do sleep 0.05; done; mkdir -p d/e; cp $in d/e/f; cp $in g",
+			Inputs:  []engine.Input{{Name: "in", Paths: []string{input}}},
+			Outputs: []engine.Output{{Name: "d", Kind: engine.OutputDirectory, Path: "d"}, {Name: "g", Kind: engine.OutputFiles, Path: "g*"}},
+		})
+		try.Job += engine.JobID("-" + strconv.Itoa(i))
+		all.Go(func() {
+			onThread(func() {
+				has := false
+				exits[i] = r.Run(try, func() { has = true; running.Done() })
+				if !has {
+					running.Done()
+				}
+			})
+		})
+	}
+	running.Wait()
+	if err := os.WriteFile(start, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	all.Wait()
+	for i, exit := range exits {
+		if exit.ExitCode == nil || *exit.ExitCode != 0 {
+			t.Fatalf("try %d: %s %s", i, exit.StatusReason, exit.Reason)
+		}
+	}
+}
+
+// withFewDescriptors has a test run in a process of its own that may have 64 open files
+// and no more, and reports whether this is that process.
+func withFewDescriptors(t *testing.T) bool {
+	t.Helper()
+	const files = 64
+	if os.Getenv("FLOW_TEST_NOFILE") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), "FLOW_TEST_NOFILE=1")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return false
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: files, Max: files}); err != nil {
+		t.Fatal(err)
+	}
+	return true
 }
 
 func TestUnique(t *testing.T) {

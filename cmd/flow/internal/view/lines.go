@@ -34,7 +34,7 @@ func changeText(v *engine.StepStatus) string {
 	switch {
 	case v.Status == engine.Running && v.Step.FanOut:
 		text += " " + Plural(v.Size, "task")
-	case v.Status.Ended() && v.Step.FanOut:
+	case v.Status.Ended() && v.Step.FanOut && v.Size > 0:
 		text += " " + c.Words(Style{})
 	}
 	if d := elapsed(v, v.Ended); v.Status.Ended() && d > 0 {

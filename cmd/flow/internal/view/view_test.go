@@ -284,10 +284,13 @@ func TestChanges(t *testing.T) {
 	align.Started, align.Ended, align.Reason = noon, noon.Add(90*time.Second), "1 of 1,000 tasks failed"
 	merge := step("merge", engine.Skipped, false, map[engine.Status]int{engine.Skipped: 1})
 	merge.Reason = "align\x1b[2J failed"
-	second := run(align, merge)
+	none := step("unknown", engine.Skipped, true, nil) // its tasks were never known
+	none.Reason = "needs align"
+	second := run(align, merge, none)
 	want := []string{
 		"2026-11-23T12:00:00Z align FAILED 999 succeeded, 1 failed after 1m30s: 1 of 1,000 tasks failed",
 		`2026-11-23T12:00:00Z merge SKIPPED: align\x1b[2J failed`,
+		"2026-11-23T12:00:00Z unknown SKIPPED: needs align",
 	}
 	if diff := cmp.Diff(want, Changes(first, second, noon)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
