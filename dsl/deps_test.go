@@ -112,6 +112,33 @@ step "dynamicfan" {
   for_each = step.x.outputs.bam
   command  = ["a"]
 }
+step "throughpath" {
+  for_each = step.element.each
+  inputs   = { bam = each.value.value.outputs.bam }
+  command  = ["a"]
+}
+step "throughitem" {
+  for_each = step.dynamicfan.each
+  inputs   = { bam = each.value.value }
+  command  = ["a"]
+}
+step "throughwhole" {
+  for_each = step.elementstatic.each
+  command  = ["a", jsonencode(each.value)]
+}
+step "throughkey" {
+  for_each = step.element.each
+  command  = ["a", each.value.value.key]
+}
+step "eachitems" {
+  inputs  = { bams = [for t in step.dynamicfan.each : t.value] }
+  command = ["a"]
+}
+step "eachtasks" {
+  command = ["a", jsonencode([for t in step.elementstatic.each : t.value.outputs.n])]
+}
+step "eachlocal" { command = ["a", jsonencode(local.items)] }
+locals { items = step.dynamicfan.each["0"].value }
 `)
 	d := func(step, kind string, need int) string { return fmt.Sprintf("%s:%s:%d", step, kind, need) }
 	for step, want := range map[string]string{
@@ -133,9 +160,17 @@ step "dynamicfan" {
 		"eachkeys":        d("mixed", "whole", values),
 		"eachone":         d("mixed", "whole", tasks),
 		"eachonevalue":    d("mixed", "whole", values),
-		"through":         d("elementstatic", "element", values),
-		"dynamicfan":      d("x", "whole", tasks),
-		"single":          "",
+		"through":         d("elementstatic", "element", tasks) + " " + d("mixed", "element", values),
+		// What the items of another step are made from is used as well.
+		"throughpath":  d("element", "element", tasks) + " " + d("x", "element", tasks),
+		"throughitem":  d("dynamicfan", "element", tasks) + " " + d("x", "whole", tasks),
+		"throughwhole": d("elementstatic", "element", tasks) + " " + d("mixed", "element", values),
+		"throughkey":   d("element", "element", tasks) + " " + d("x", "element", tasks),
+		"eachitems":    d("dynamicfan", "whole", tasks) + " " + d("x", "whole", tasks),
+		"eachtasks":    d("elementstatic", "whole", tasks) + " " + d("mixed", "whole", values),
+		"eachlocal":    d("dynamicfan", "whole", tasks) + " " + d("x", "whole", tasks),
+		"dynamicfan":   d("x", "whole", tasks),
+		"single":       "",
 	} {
 		if got := deps(t, p, step); got != want {
 			t.Errorf("%s: deps %q, want %q", step, got, want)

@@ -17,7 +17,10 @@ import (
 // here. It returns new diagnostics where it changes any, and leaves out repetitions.
 func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics {
 	out := make(hcl.Diagnostics, 0, len(diags))
-	for _, d := range diags {
+	for i, d := range diags {
+		if i > 0 && otherOperand(diags[i-1], d) {
+			continue
+		}
 		c := *d
 		switch d.Summary {
 		case "Unsupported attribute", "Missing map element":
@@ -40,6 +43,20 @@ func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics 
 			c.Detail = "Functions cannot be called here: this is a value that is written out."
 		case "Variables not allowed":
 			c.Detail = "Nothing can be referred to here: this is a value that is written out. Strings stand in quotes."
+		case "Unsupported argument":
+			if m := quotedName.FindStringSubmatch(c.Detail); m != nil && !didYouMean.MatchString(c.Detail) && otherPlaces[m[1]] != "" {
+				c.Detail += " " + otherPlaces[m[1]]
+			}
+		case "Invalid character":
+			if c.Detail == "This character is not used within the language." {
+				c.Detail += ` If a text ended too early: a quote inside of one is written \".`
+			}
+		case unclosedText:
+			c.Detail = "The text has no closing quote in this line. A text of several lines is written <<-SH, the lines, and SH in a line of its own."
+		case "Invalid operand":
+			if _, isText := unwrapped(c.Expression).(*hclsyntax.TemplateExpr); isText && strings.Contains(c.Detail, "a number is required") {
+				c.Detail += " To join texts write them in one: \"${a}-${b}\"."
+			}
 		case "Invalid single-argument block definition":
 			c.Detail = strings.TrimSpace(c.Detail) + " A block of one line may have one argument only; put each on a line of its own."
 		case "Error in function call":
@@ -61,6 +78,14 @@ var (
 )
 
 var typeNames = []string{"string", "number", "bool", "any", "list", "set", "map", "tuple", "object"}
+
+// otherOperand reports whether d says of the right operand what the error before it said of
+// the left one: "a" + "b" is one mistake.
+func otherOperand(before, d *hcl.Diagnostic) bool {
+	return d.Summary == "Invalid operand" && before.Summary == d.Summary && d.Subject != nil && before.Subject != nil &&
+		d.Subject.Filename == before.Subject.Filename && d.Subject.Start.Line == before.Subject.End.Line &&
+		strings.Contains(before.Detail, "left operand") && d.Detail == strings.Replace(before.Detail, "left operand", "right operand", 1)
+}
 
 // improveAttribute adds the name that was meant to "This object does not have an
 // attribute named ...", or all there are.
@@ -248,6 +273,22 @@ var otherNames = map[string]string{
 	"len":           "Use length.",
 	"quote":         "Use shellquote.",
 	"if":            "Write condition ? a : b.",
+}
+
+// otherPlaces are arguments that people write where other engines have them, and what to
+// write here.
+var otherPlaces = map[string]string{
+	"cpus":       "A step says it in a block: resources { vcpus = 4 }.",
+	"vcpus":      "A step says it in a block: resources { vcpus = 4 }.",
+	"threads":    "A step says it in a block: resources { vcpus = 4 }; a script finds it in $FLOW_VCPUS.",
+	"memory":     "A step says it in a block: resources { memory = \"4 GiB\" }.",
+	"mem":        "A step says it in a block: resources { memory = \"4 GiB\" }.",
+	"gpus":       "A step says it in a block: resources { gpus = 1 }.",
+	"disk":       "A step says it in a block: resources { disk = \"20 GiB\" }.",
+	"attempts":   "A step says it in a block: retry { attempts = 3 }.",
+	"retries":    "A step says it in a block: retry { attempts = 3 }.",
+	"maxRetries": "A step says it in a block: retry { attempts = 3 }.",
+	"count":      "For that many tasks write for_each = range(n).",
 }
 
 func plural(n int, what string) string {

@@ -90,7 +90,7 @@ func (p *Program) parse(src Source) (*hcl.File, hcl.Diagnostics) {
 	if parseDiags.HasErrors() && !strings.HasSuffix(src.Name, ".json") {
 		var more hcl.Diagnostics
 		file, more = withoutErrors(file, parseDiags, src.Name, text)
-		parseDiags = append(parseDiags, more...)
+		parseDiags = append(hcl.Diagnostics{firstError(parseDiags)}, more...)
 	}
 	diags = append(diags, parseDiags...)
 	if file == nil || file.Body == nil {

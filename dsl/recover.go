@@ -13,7 +13,8 @@ const maxRecoveries = 20
 // withoutErrors parses a file with syntax errors again and again, each time without the
 // argument or block that the first error is in: HCL's parser tells only the first one,
 // and what it makes of the rest may be nonsense. It returns the file without what is
-// broken, or nil, and the further errors.
+// broken, or nil, and the further errors: of each parse the first, since the others may
+// be consequences of that, and if they are not the next parse has them again.
 func withoutErrors(file *hcl.File, diags hcl.Diagnostics, name string, text []byte) (*hcl.File, hcl.Diagnostics) {
 	src := bytes.Clone(text)
 	var more hcl.Diagnostics
@@ -25,6 +26,10 @@ func withoutErrors(file *hcl.File, diags hcl.Diagnostics, name string, text []by
 		at := min(first.Subject.Start.Byte, len(src))
 		body, _ := file.Body.(*hclsyntax.Body)
 		from, to := argumentAt(body, first.Subject.Start)
+		if first.Summary == unclosedText && from != to {
+			// The text that follows was read as if it stood between quotes, and what does as text.
+			to = at + max(0, bytes.IndexByte(src[at:], '\n'))
+		}
 		retry := erase(src, from, to)
 		again, againDiags := hclsyntax.ParseConfig(retry, name, hcl.InitialPos)
 		if next := firstError(againDiags); from == to || next != nil && next.Subject.Start.Byte <= to {
@@ -39,18 +44,27 @@ func withoutErrors(file *hcl.File, diags hcl.Diagnostics, name string, text []by
 			return nil, more
 		}
 		file, diags, src = again, againDiags, retry
-		more = append(more, againDiags...)
+		more = append(more, firstError(againDiags))
 	}
 	return nil, more
 }
 
+// unclosedText is HCL's summary for a text without a closing quote in its line.
+const unclosedText = "Invalid multi-line string"
+
+// firstError returns the error that stands first in the text, or nil. What follows it may
+// be a consequence.
 func firstError(diags hcl.Diagnostics) *hcl.Diagnostic {
+	var first *hcl.Diagnostic
 	for _, d := range diags {
-		if d.Severity == hcl.DiagError {
-			return d
+		if d.Severity != hcl.DiagError {
+			continue
+		}
+		if first == nil || d.Subject != nil && first.Subject != nil && d.Subject.Start.Byte < first.Subject.Start.Byte {
+			first = d
 		}
 	}
-	return nil
+	return first
 }
 
 // argumentAt returns where the innermost argument around a place stands, or one that ends

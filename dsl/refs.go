@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -28,6 +29,7 @@ type stepRef struct {
 	need engine.Need
 	each bool // to its tasks one by one: step.x.each
 	item bool // to what its tasks are made for: step.x.each[...].value
+	made bool // the same, also by each.value.value: what those items come from is used as well
 	// elem: through each.value, or as for_each = step.x.each: only the task of the
 	// same index is concerned.
 	elem bool
@@ -284,6 +286,7 @@ func mergeRefs(all []stepRef) []stepRef {
 		m.need = max(m.need, r.need)
 		m.each = m.each || r.each
 		m.item = m.item || r.item
+		m.made = m.made || r.made
 		m.elem = m.elem && r.elem
 	}
 	return merged
@@ -315,7 +318,7 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 	switch part {
 	case "":
 		ref.need = allNeed(s)
-		ref.each, ref.item = s.fanOut(), s.fanOut()
+		ref.each, ref.item, ref.made = s.fanOut(), s.fanOut(), s.fanOut()
 	case "outputs":
 		ref.need = an.outputs(s, trav, 3, s.partial)
 	case "each":
@@ -326,9 +329,12 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 		}
 		ref.each = true
 		ref.need, ref.item = an.tasks(s, trav)
+		ref.made = ref.item
 	default:
 		detail := fmt.Sprintf("A step has outputs and each: step.%s.outputs.<name>.", name)
-		if s.output(part) != nil {
+		if ix, ok := rest[0].(hcl.TraverseIndex); ok && s.fanOut() {
+			detail = fmt.Sprintf("The tasks of a step are in its each: step.%s.each[%s].outputs.<name>.", name, indexText(ix))
+		} else if s.output(part) != nil {
 			detail = fmt.Sprintf("Did you mean step.%s.outputs.%s?", name, part)
 		} else if hint := suggest(part, []string{"outputs", "each"}); hint != "" {
 			detail = fmt.Sprintf("A step has no attribute named %q.%s", part, hint)
@@ -337,6 +343,15 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 		an.add("Unsupported attribute", detail, travRange(trav, 3))
 	}
 	r.steps = append(r.steps, ref)
+}
+
+// indexText writes an index as it stands between brackets, in quotes: tasks have keys.
+func indexText(ix hcl.TraverseIndex) string {
+	key, err := toText(ix.Key)
+	if err != nil {
+		key = "key"
+	}
+	return strconv.Quote(key)
 }
 
 // loseOutput notes that name of step s (an output, or what stands in the place of
@@ -431,32 +446,34 @@ func (an *analysis) each(r *refs, trav hcl.Traversal, step *stepConfig) {
 	if part == "key" || part == "index" {
 		return
 	}
-	ref := stepRef{step: from, elem: true, rng: trav.SourceRange()}
 	// Down each.value.value.outputs.x: through as many steps as there are `value`s.
-	at, seen := 2, 0
-	for s := from; ; seen++ {
-		if len(trav) <= at {
+	ref := stepRef{step: from, elem: true, need: engine.NeedTasks, rng: trav.SourceRange()}
+	for at := 2; ; at++ {
+		if len(trav) <= at { // the task as a whole
 			r.eachVal = true
-			if !s.static() {
+			ref.need, ref.made = engine.NeedTasks, true
+			if !ref.step.static() {
 				ref.need = engine.NeedValues
 			}
 			break
 		}
 		part, _ := stepName(trav[at])
 		if part == "outputs" {
-			ref.need = an.outputs(s, trav, at+1, false)
+			ref.need = max(ref.need, an.outputs(ref.step, trav, at+1, false))
 			break
 		}
 		if part != "value" {
 			break // key, index; anything else is told when it is evaluated
 		}
 		r.eachVal = true
-		if s = s.elementOf; s == nil || seen > len(an.p.steps) {
+		next := ref.step.elementOf
+		if next == nil || at > len(an.p.steps)+1 {
+			ref.made = true
 			break
 		}
-		at++
+		r.steps = append(r.steps, ref)
+		ref.step = next
 	}
-	ref.need = max(ref.need, engine.NeedTasks)
 	r.steps = append(r.steps, ref)
 }
 

@@ -44,6 +44,8 @@ func (p *Program) resolve() hcl.Diagnostics {
 		}
 	}
 	an.stepCycles()
+	p.addSources()
+	p.edges()
 	p.markItems()
 	return an.diags
 }
@@ -67,7 +69,7 @@ func (p *Program) markPartial() {
 	}
 }
 
-// resolveStep analyzes the arguments of a step and finds its edges.
+// resolveStep analyzes the arguments of a step and finds the steps that they use.
 func (an *analysis) resolveStep(s *stepConfig) {
 	var steps []stepRef
 	locals := map[*localConfig]bool{}
@@ -103,15 +105,6 @@ func (an *analysis) resolveStep(s *stepConfig) {
 	steps = append(steps, s.dependsOn...)
 	byPlace(steps)
 	s.use.steps = mergeRefs(steps)
-	for _, ref := range s.use.steps {
-		kind := engine.Whole
-		if ref.elem {
-			kind = engine.Element
-		}
-		s.deps = append(s.deps, engine.Dep{
-			Step: engine.StepName(ref.step.name), Kind: kind, Need: ref.need, Pos: posOf(ref.rng),
-		})
-	}
 }
 
 // dependsOn reads a list of steps.

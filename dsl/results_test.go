@@ -112,7 +112,7 @@ func TestResults(t *testing.T) {
 step "a" {
   for_each = ["x", "y"]
   command  = ["x"]
-  output "f" { file = "f" }
+  output "f" { file = each.key }
   output "t" { text = "t" }
 }
 step "skip" {
@@ -135,7 +135,7 @@ output "skipped" { value = step.skip.outputs.f }
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := []string{"/work/01run/a/x/result/f", "/work/01run/a/y/result/f"}
+	f := []string{"/work/01run/a/x/result/x", "/work/01run/a/y/result/y"}
 	want := []engine.Result{
 		{Name: "files", Value: json.RawMessage(`["` + f[0] + `","` + f[1] + `"]`), Files: f, Publish: w.tmpl.p.abs("out/")},
 		{Name: "texts", Value: json.RawMessage(`{"id":"01run","n":2,"t":"2026-01-02T03:04:05Z"}`)},

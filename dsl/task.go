@@ -218,6 +218,10 @@ func merged(m map[string]string) map[string]string {
 }
 
 func (t *task) setCommand(a *arg) {
+	if v, diags := a.expr.Value(nil); !diags.HasErrors() && v.Type() == cty.String {
+		t.errorf(a.expr.Range(), "command is a list, the program and its arguments: [\"echo\", \"hi\"]. For a text that a shell reads write script instead.")
+		return
+	}
 	words, ok := t.words(a)
 	if !ok {
 		return

@@ -220,6 +220,9 @@ func (r *runScope) expand(s *stepConfig) (*engine.Expansion, hcl.Diagnostics) {
 			return nil, append(t.inTask(i, x.items), r.diags...)
 		}
 	}
+	if diags := x.clashes(); diags.HasErrors() {
+		return nil, diags
+	}
 	return x.out, nil
 }
 
@@ -475,10 +478,10 @@ func (r *runScope) resultOf(o *outputConfig) (engine.Result, hcl.Diagnostics) {
 		res.Publish = t.target(o.publish)
 	}
 	res.Files = r.filesIn(val, res.Publish != "")
-	if res.Publish != "" && len(res.Files) == 0 && !val.IsNull() && val.Type() == cty.String {
-		t.errorf(o.value.expr.Range(), "Only files can be published, and %q is no path of one.", val.AsString())
+	if res.Publish != "" && len(res.Files) == 0 && !val.IsNull() && val.Type().IsPrimitiveType() {
+		t.errorf(o.value.expr.Range(), "Only files can be published, and %s is no path of one.", raw)
 	}
-	return res, t.diags
+	return res, append(t.diags, sameNames(o, res)...)
 }
 
 // filesIn returns the paths in a value: results of tasks, and with all every absolute

@@ -46,3 +46,14 @@ output "x" {
   publsh  = "x" # ERROR: Unsupported argument | Did you mean "publish"?
 }
 output "x" { value = 1 } # ERROR: Duplicate output
+step "many" {
+  for_each = ["a"]
+  script   = "true"
+  output "o" { file = "o" }
+  memory   = "4 GiB" # ERROR: Unsupported argument | resources { memory = "4 GiB" }
+}
+step "one" {
+  inputs = { o = step.many["a"].outputs.o } # ERROR: Unsupported attribute | step.many.each["a"].outputs
+  script = "echo " + "x" # ERROR: Invalid operand | "${a}-${b}"
+  retry { memory = 4 } # ERROR: Unsupported argument
+}

@@ -19,3 +19,14 @@ step "e" # ERROR: Invalid block definition
 {
   command = ["x"]
 }
+step "f" {
+  command = ["x"]
+  image   = "a # ERROR: Invalid multi-line string | closing quote
+  timeout = "1h"
+}
+step "g" {
+  script = 'echo' # ERROR: Invalid character | Use double quotes
+}
+step "h" {
+  script = "echo "$f"" # ERROR: Invalid character | inside of one is written \"
+}

@@ -18,7 +18,7 @@ step "split" {
 }
 
 step "index" {
-  command = "bowtie2-build" # ERROR: Unsuitable value | a list is needed
+  command = "bowtie2-build" # ERROR: Unsuitable value | command is a list
   timeout = "2h"
   output "dir" { directory = "index" }
 }
