@@ -150,8 +150,10 @@ func (p *Program) buildStep(s *stepConfig) *engine.Step {
 		Pos:     posOf(s.rng),
 		FanOut:  s.fanOut(),
 		Deps:    s.deps,
-		Reads:   s.args.get("inputs") != nil,
 		Partial: s.partial,
+	}
+	if a := s.args.get("inputs"); a != nil {
+		es.Reads, es.InputsPos = true, posOf(a.rng)
 	}
 	for _, o := range s.outputs {
 		es.Outputs = append(es.Outputs, engine.OutputDecl{Name: o.name, Kind: o.kind})

@@ -69,7 +69,7 @@ func (x *expander) identify(ctx context.Context, s *stepState, specs []*TaskSpec
 			for n, p := range in.Paths {
 				id, err := x.identity(ctx, producers, p)
 				if err != nil {
-					return nil, fmt.Errorf("%s: input %q: %w", s.Pos, in.Name, err)
+					return nil, fmt.Errorf("%s: input %q: %w", s.InputsPos, in.Name, err)
 				}
 				in.IDs[n] = id
 			}

@@ -144,7 +144,7 @@ func (d *decision) step(s *stepState) {
 	case s.exp == nil:
 		d.unexpanded(s)
 	case s.exp.Size == 0:
-		d.emptyStep(s)
+		d.emptyStep(s, Event{Kind: StepEnded, Step: s.Name, Status: Succeeded})
 	case s.counts[Pending]+s.counts[Running] == 0:
 		d.endStep(s)
 	case d.cancel != nil:
@@ -156,19 +156,21 @@ func (d *decision) step(s *stepState) {
 	}
 }
 
-// emptyStep decides on a step without tasks: it is still a barrier, and ends only when
-// all it depends on has.
-func (d *decision) emptyStep(s *stepState) {
+// emptyStep decides on a step none of whose tasks runs, since there are none or their
+// `when` is false: it is still a barrier, and ends as e says only when all it depends on
+// has ended well.
+func (d *decision) emptyStep(s *stepState, e Event) {
 	for _, dep := range s.deps {
 		switch {
 		case !dep.status.Ended():
 			return
 		case !dep.status.OK() && !dep.benign():
-			d.event(Event{Kind: StepEnded, Step: s.Name, Status: skipOf(dep.status), Reason: "needs " + string(dep.Name), Cause: dep.rootCause()})
+			e = Event{Kind: StepEnded, Step: s.Name, Status: skipOf(dep.status), Reason: "needs " + string(dep.Name), Cause: dep.rootCause()}
+			d.event(e)
 			return
 		}
 	}
-	d.event(Event{Kind: StepEnded, Step: s.Name, Status: Succeeded})
+	d.event(e)
 }
 
 // waitingTasks returns the tasks without a job that have not ended.
@@ -234,11 +236,7 @@ func (d *decision) endStep(s *stepState) {
 	switch {
 	case failed > 0 && (s.Sequential && hurt > 0 || !s.Tolerate.Allows(failed, s.exp.Size)):
 		e.Status, e.Cause = Failed, s.rootCause()
-		if s.FanOut {
-			e.Reason = fmt.Sprintf("%d of %d tasks failed", failed, s.exp.Size)
-		} else if det := s.detail[0]; det != nil {
-			e.Reason = det.Reason
-		}
+		e.Reason = s.firstFailure(failed)
 	case cancelled > 0:
 		e.Status = Cancelled
 		if d.cancel != nil {
@@ -254,10 +252,33 @@ func (d *decision) endStep(s *stepState) {
 		if det := s.detail[0]; det != nil {
 			e.Cause = det.Cause
 		}
+		d.emptyStep(s, e)
+		return
 	case s.exp.Size > 0 && s.counts[Cached] == s.exp.Size:
 		e.Status = Cached
 	}
 	d.event(e)
+}
+
+// firstFailure says why the step failed: its first failed task, and how many more.
+func (s *stepState) firstFailure(failed int) string {
+	for i, t := range s.task {
+		if t != Failed {
+			continue
+		}
+		reason := ""
+		if det := s.detail[i]; det != nil {
+			reason = det.Reason
+		}
+		switch {
+		case !s.FanOut:
+			return reason
+		case failed > 1:
+			return fmt.Sprintf("%s: %s, and %d more", s.taskName(i), reason, failed-1)
+		}
+		return s.taskName(i) + ": " + reason
+	}
+	return ""
 }
 
 // tolerated reports whether task i was skipped because of a failure, element by

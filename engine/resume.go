@@ -63,7 +63,7 @@ func (r *Run) redoFailed() []Event {
 		switch {
 		case s.exp == nil && !s.status.Ended():
 			continue
-		case s.exp == nil, (s.hasAbsent() || s.exp.Size == 0) && s.status.Ended() && !s.status.OK():
+		case s.exp == nil, s.hasAbsent() && s.status.Ended() && !s.status.OK():
 			anew[s.at] = true
 		case !anew[s.at]:
 			for i, t := range s.task {
@@ -71,6 +71,9 @@ func (r *Run) redoFailed() []Event {
 					tasks = tasks.Add(i)
 				}
 			}
+		}
+		if len(tasks) == 0 && s.status.Ended() && !s.status.OK() && !s.benign() {
+			anew[s.at] = true // none of its tasks would have run, but it waited in vain
 		}
 		switch {
 		case anew[s.at]:

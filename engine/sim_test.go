@@ -130,10 +130,19 @@ func (w *world) wholeOK(s *simStep, want map[string]engine.Status) bool {
 	return true
 }
 
-// off reports whether a step was skipped as its `when` says.
+// off reports whether a step was skipped as its `when` says, and all that it depends on
+// is well.
 func (w *world) off(name engine.StepName, want map[string]engine.Status) bool {
 	s := w.step(name)
-	return want[string(name)] == engine.Skipped && s.when > 0 && s.size == 1
+	if s.when == 0 || s.size != 1 {
+		return false
+	}
+	for _, d := range s.Deps {
+		if want[string(d.Step)] != engine.Succeeded && !w.off(d.Step, want) {
+			return false
+		}
+	}
+	return true
 }
 
 // excused reports whether task i of s, skipped because of another task, does not make s

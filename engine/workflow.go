@@ -68,7 +68,8 @@ type Step struct {
 	// that use `attempt`, or a retry rule with delay, memory, vcpus or queue.
 	EngineRetries bool
 	// Reads is set when the step has inputs: what it depends on may write the files.
-	Reads bool
+	Reads     bool
+	InputsPos Pos // where they stand
 	// Partial is set when some tasks may be missing with the step SUCCEEDED: it
 	// tolerates failures, or follows element by element a step that does. What gathers
 	// it is known only when it has ended.
