@@ -54,7 +54,7 @@ sim: ## simulate SEEDS random worlds (default 20000), each twice
 
 soak: ## an hour of simulation and of killing the real binary
 	$(GO) test ./engine -run Simulation -sim.seeds=200000 -timeout 90m
-	$(GO) test ./cmd/flow -run Kill -kills=1000 -timeout 60m
+	$(GO) test ./cmd/flow -run KilledAnywhere -kills=1000 -timeout 60m
 
 fuzz: ## every fuzz target for FUZZTIME (default 60s)
 	@for t in $$(grep -rhoE '^func (Fuzz[A-Za-z]+)' --include='*_test.go' . | awk '{print $$2}'); do \

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -131,11 +132,14 @@ func (b *killBench) begins(run string) map[string]int {
 	return n
 }
 
+var killTimes = flag.Int("kills", 20, "how often TestKilledAnywhere kills flow")
+
 // TestKilledAnywhere kills the process that drives a run, at random moments and without
 // warning, and resumes the run each time. It must end SUCCEEDED with the same result, and
 // what flow had said to be finished must not have run again.
 func TestKilledAnywhere(t *testing.T) {
-	const kills, tasks = 20, 24
+	const tasks = 24
+	kills := *killTimes
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
