@@ -47,7 +47,8 @@ lint: ## golangci-lint, with the short list of .golangci.yml
 
 race: ## the tests of the parts with goroutines, under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./engine -sim.seeds=40
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./executor/... ./state ./cmd/flow/...
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./executor/... ./state ./cmd/flow/internal/...
+	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -timeout 20m ./cmd/flow -kills=4
 
 sim: ## simulate SEEDS random worlds (default 20000), each twice
 	$(GO) test ./engine -run Simulation -sim.seeds=$(SEEDS) -timeout 60m -v

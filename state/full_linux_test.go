@@ -109,7 +109,7 @@ func openOnFullDisk(dir, ballast string) error {
 		err = errors.Join(db.Append(context.Background(), "run1", 0, engine.Event{At: epoch, Kind: engine.RunResumed}), db.Close())
 	}
 	if !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), adviceFull) {
-		return fmt.Errorf("with no room at all: %v, want %v", err, ErrFull)
+		return fmt.Errorf("with no room at all: %w, want %w", err, ErrFull)
 	}
 	return nil
 }
