@@ -17,7 +17,7 @@ type fakeRun struct {
 	t   *testing.T
 	run *engine.Run
 	f   *follower
-	out *bytes.Buffer
+	out *lockedWriter
 }
 
 func newFakeRun(t *testing.T, quiet bool) *fakeRun {
@@ -26,15 +26,15 @@ func newFakeRun(t *testing.T, quiet bool) *fakeRun {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := &bytes.Buffer{}
-	a := &app{stderr: &lockedWriter{w: out}, now: time.Now, quiet: quiet}
+	out := &lockedWriter{}
+	a := &app{stderr: out, now: time.Now, quiet: quiet}
 	return &fakeRun{t, run, a.follow(func(t *engine.TaskStatus) []string { return []string{"log of " + t.Name} }), out}
 }
 
 // lockedWriter lets a test read what another goroutine writes.
 type lockedWriter struct {
 	mu sync.Mutex
-	w  *bytes.Buffer
+	w  bytes.Buffer
 }
 
 func (l *lockedWriter) Write(p []byte) (int, error) {
@@ -71,7 +71,11 @@ func (r *fakeRun) fails(tasks ...int) {
 	r.happens(engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 1, Tasks: engine.RangesOf(tasks...), Outcome: engine.TaskFailed, ExitCode: &code, Attempts: []int{1}})
 }
 
-func (r *fakeRun) text() string { return r.out.String() }
+func (r *fakeRun) text() string {
+	r.out.mu.Lock()
+	defer r.out.mu.Unlock()
+	return r.out.w.String()
+}
 
 func TestFollowerTellsWhatChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
