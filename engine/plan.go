@@ -17,17 +17,17 @@ type Plan struct {
 // A PlanStep is what a run would do for one step.
 type PlanStep struct {
 	Step   *Step
-	Size   int    // tasks; -1: not known, Hold says until when
-	Cached int    // tasks whose result is known
-	Absent int    // tasks that would not run, since their `when` is false
-	ToRun  int    // tasks that would run
-	Jobs   []Job1 // handed over at once
-	Hold   Hold   // why not everything is handed over at once; zero: it is
-	Err    string // the step cannot be evaluated
+	Size   int          // tasks; -1: not known, Hold says until when
+	Cached int          // tasks whose result is known
+	Absent int          // tasks that would not run, since their `when` is false
+	ToRun  int          // tasks that would run
+	Jobs   []PlannedJob // handed over at once
+	Hold   Hold         // why not everything is handed over at once; zero: it is
+	Err    string       // the step cannot be evaluated
 }
 
-// Job1 is a job that a run would submit.
-type Job1 struct {
+// PlannedJob is a job that a run would submit.
+type PlannedJob struct {
 	Size      int // children; 1: a plain job
 	DependsOn []PlannedDep
 }
@@ -89,7 +89,7 @@ func (d *Driver) plan(now time.Time) *Plan {
 			ps.Err = s.reason
 		}
 		for _, j := range s.live {
-			ps.Jobs = append(ps.Jobs, Job1{Size: j.tasks.Len(), DependsOn: j.plan.DependsOn})
+			ps.Jobs = append(ps.Jobs, PlannedJob{Size: j.tasks.Len(), DependsOn: j.plan.DependsOn})
 		}
 		out.Steps[i] = ps
 	}

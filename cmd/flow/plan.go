@@ -118,7 +118,7 @@ func (r *planReport) write(w io.Writer, term view.Term) error {
 }
 
 // jobsText writes the jobs of a step: "1", "array of 412", "2 arrays of 10,000; 1".
-func jobsText(jobs []engine.Job1) string {
+func jobsText(jobs []engine.PlannedJob) string {
 	var parts []string
 	for i := 0; i < len(jobs); {
 		n := 1
