@@ -136,10 +136,11 @@ type Job struct {
 	Created      time.Time
 	Started      time.Time // of the last attempt; zero: never RUNNING
 	Stopped      time.Time
-	Attempts     []JobAttempt // the ended ones, oldest first; nil: not known here
-	ExitCode     *int         // of the last attempt; nil: it never reported one
-	Reason       string       // container reason of the last attempt
-	Terminated   bool         // ended by Terminate
+	Attempts     []JobAttempt      // the ended ones, oldest first; nil: not known here
+	ExitCode     *int              // of the last attempt; nil: it never reported one
+	Reason       string            // container reason of the last attempt
+	Containers   []ContainerResult // of the last attempt of a job of several containers; else nil
+	Terminated   bool              // ended by Terminate
 }
 
 // A JobAttempt is one ended try of a job.
@@ -149,6 +150,16 @@ type JobAttempt struct {
 	Reason           string // container reason
 	StatusReason     string
 	LogStream        string
+	TaskID           string            // of the ECS task, 32 hexadecimal digits; "": not known
+	Containers       []ContainerResult // of a job of several containers; else nil
+}
+
+// A ContainerResult is how one of the containers of a job ended (AttemptTaskContainerDetails).
+type ContainerResult struct {
+	Name      string `json:"name"`
+	ExitCode  *int   `json:"exit_code,omitempty"` // nil: it never reported one
+	Reason    string `json:"reason,omitempty"`
+	LogStream string `json:"log_stream,omitempty"`
 }
 
 // Texts of statusReason and reason that decisions hang on (Batch; the sources are

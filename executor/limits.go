@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"flow/engine"
 )
@@ -119,7 +120,7 @@ func CheckTags(tags map[string]string) error {
 		return refuse("A resource cannot have more than %d tags, got %d", MaxTags, len(tags))
 	}
 	for _, k := range slices.Sorted(maps.Keys(tags)) {
-		if k == "" || len(k) > MaxTagKey || len(tags[k]) > MaxTagValue || strings.HasPrefix(strings.ToLower(k), "aws:") {
+		if k == "" || utf8.RuneCountInString(k) > MaxTagKey || utf8.RuneCountInString(tags[k]) > MaxTagValue || strings.HasPrefix(strings.ToLower(k), "aws:") {
 			return refuse("Tag %q is not valid: a key has 1 to %d characters and does not begin with aws:, a value has at most %d", k, MaxTagKey, MaxTagValue)
 		}
 	}

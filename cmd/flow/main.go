@@ -4,9 +4,14 @@ package main
 import (
 	"context"
 	"os"
+
+	"flow/executor/local"
 )
 
-func main() { os.Exit(Main()) }
+func main() {
+	local.RunSandboxed() // in a process that a runner has started, it does not return
+	os.Exit(Main())
+}
 
 // Main runs the command with the arguments and streams of the process, and returns its
 // exit code.

@@ -5,9 +5,12 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"flow/executor/local"
 )
 
 func TestMain(m *testing.M) {
+	local.RunSandboxed()
 	testscript.Main(m, map[string]func(){"flow": main})
 }
 

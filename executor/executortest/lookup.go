@@ -13,14 +13,14 @@ import (
 func findByName(s *suite) {
 	spec := s.job("find", "true")
 	first := s.send(spec)
-	again := *spec
-	second := s.send(&again)
-	other := *spec
-	other.Name = strings.ToUpper(spec.Name)
-	s.send(&other)
-	longer := *spec
-	longer.Name += "-b"
-	s.send(&longer)
+	alike := func(name, step string) engine.JobID {
+		other := *spec
+		other.Name, other.Step = name, spec.Step+engine.StepName(step) // each has a directory of its own
+		return s.send(&other)
+	}
+	second := alike(spec.Name, "-second")
+	alike(strings.ToUpper(spec.Name), "-upper")
+	alike(spec.Name+"-b", "-longer")
 	s.succeeded(first)
 	s.succeeded(second)
 

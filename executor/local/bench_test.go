@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"flow/engine"
+	"flow/executor/local/model"
 )
 
 // A nothingRunner ends every try as soon as it has begun.
@@ -78,4 +79,26 @@ func cpuTime(b *testing.B) time.Duration {
 		b.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkTaskTrue is BenchmarkTrue with a Task.
+func BenchmarkTaskTrue(b *testing.B) {
+	x := openBatch(b, BatchOptions{Journal: journalPath(b), Model: model.Config{Capacity: model.Capacity{VCPUs: 2, MemoryMiB: 1 << 20}}})
+	const n = 10_000
+	before := cpuTime(b)
+	for b.Loop() {
+		task := &Task{Containers: []Container{{Name: DefaultContainer, Command: []string{"true"}, Essential: true, LogGroup: "group"}}}
+		id := do(b, x, submission{Name: "bench", Size: n, VCPUs: 1, Task: task})
+		for {
+			if j := look(b, x, id)[0]; j.Status.Ended() {
+				if j.Status != engine.JobSucceeded {
+					b.Fatalf("%+v", j)
+				}
+				break
+			}
+			time.Sleep(10 * time.Millisecond) // as a client does
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "wall-us/child")
+	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N)/n, "cpu-us/child")
 }

@@ -48,6 +48,7 @@ const (
 	labelRun  = "flow.run"
 	labelStep = "flow.step"
 	labelJob  = "flow.job"
+	labelTask = "flow.task" // the id of a Task
 )
 
 func newContainers(name string, p *processes) (*containers, error) {
@@ -121,66 +122,115 @@ func engineFailure(err error, said []byte) error {
 	return &engineError{text, exit.ExitCode()}
 }
 
+// A contained is a program that is to be started in a container.
+type contained struct {
+	*beginning
+	name    string
+	image   string
+	labels  []string // name=value
+	workDir string   // "": the image's
+	props   *engine.Container
+	res     engine.Resources
+	mounts  []string // arguments of run
+	monitor string   // a directory for podman's monitor of the container to be started in
+}
+
 // Run runs a try in a container, or as a process if its task names no image.
 func (c *containers) Run(t *Try, started func()) Exit {
-	image := t.Spec.Task.Image
-	if image == "" {
+	switch {
+	case t.Task != nil:
+		return c.runTask(t, c, started)
+	case t.Spec.Task.Image == "":
 		return c.processes.Run(t, started)
 	}
-	pr := c.enter(t.Job)
-	defer c.leave(t.Job, pr)
-	if err := c.ensureImage(pr.ctx, image, t.Spec.Task.Container); err != nil {
-		if pr.stopped() {
-			return startFailed("", errStopped)
-		}
-		return startFailed("CannotPullContainerError: ", err)
+	pr := newProc()
+	c.enter(t.Job, pr)
+	defer c.leave(t.Job)
+	defer pr.cancel()
+	if exit, ok := c.haveImage(pr, t.Spec.Task.Image, t.Spec.Task.Container); !ok {
+		return exit
 	}
 	b, exit := c.begin(pr, t)
 	if b == nil {
 		return exit
 	}
-	log, err := openLog(b.at.Log)
+	log, err := openLog(b.logPath)
 	if err != nil {
 		return startFailed("CannotCreateContainerError: ", errors.New(agent.Explain(err)))
 	}
-	file := os.NewFile(uintptr(log), b.at.Log)
-	defer file.Close()
-	return c.contain(pr, b, file, started)
+	b.log = os.NewFile(uintptr(log), b.logPath)
+	defer b.log.Close()
+	in, err := containedJob(b)
+	if err != nil {
+		return startFailed("CannotCreateContainerError: ", err)
+	}
+	defer os.RemoveAll(in.monitor) // only podman makes it
+	if exit := c.contain(pr, in, started); exit.ExitCode == nil || *exit.ExitCode != 0 {
+		return exit
+	}
+	return c.finish(pr, b.at, 0)
 }
 
-// contain runs the container of a try from its creation to its removal.
-func (c *containers) contain(pr *proc, b *beginning, log *os.File, started func()) Exit {
-	name := containerName(b.try)
-	defer func() {
-		c.remove(name)
-		_ = os.RemoveAll(b.monitorDir()) // only podman makes it
-	}()
-	if err := c.launch(pr, b, name, log); err != nil {
-		return c.notStarted(name, err)
+// containedJob puts the task of a job of flow into a container.
+func containedJob(b *beginning) (*contained, error) {
+	spec := b.task.Spec
+	mounts, err := mountArgs(b)
+	if err != nil {
+		return nil, err
+	}
+	return &contained{
+		beginning: b, name: containerName(b.try), image: spec.Image, workDir: b.dir, props: spec.Container,
+		res: b.try.Resources, mounts: mounts, monitor: b.dir + ".podman",
+		labels: []string{
+			labelRun + "=" + string(b.try.Spec.Run),
+			labelStep + "=" + string(b.try.Spec.Step),
+			labelJob + "=" + string(b.try.Job),
+		},
+	}, nil
+}
+
+// haveImage sees to it that an image is on this machine. If it cannot be, the Exit says
+// why.
+func (c *containers) haveImage(pr *proc, image string, p *engine.Container) (Exit, bool) {
+	err := c.ensureImage(pr.ctx, image, p)
+	switch {
+	case err == nil:
+		return Exit{}, true
+	case pr.stopped():
+		return startFailed("", errStopped), false
+	default:
+		return startFailed("CannotPullContainerError: ", err), false
+	}
+}
+
+// contain runs a container from its creation to its removal.
+func (c *containers) contain(pr *proc, b *contained, started func()) Exit {
+	defer c.remove(b.name)
+	if err := c.launch(pr, b); err != nil {
+		return c.notStarted(b.name, err)
 	}
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	ctx, ended := context.WithCancel(context.Background())
 	defer ended()
-	c.arm(ctx, &calls, pr, name)
+	c.arm(ctx, &calls, pr, b.name)
 	started()
-	code, err := c.await(name, log)
+	code, err := c.await(b.name, b.log)
 	pr.disarm()
 	if err != nil {
 		return Exit{StatusReason: engine.ReasonExited, Reason: shorten("ContainerVanishedError: " + err.Error())}
 	}
-	if code != 0 && c.outOfMemory(b, name) {
-		exit := exited(code)
+	exit := exited(code)
+	if code != 0 && c.outOfMemory(b, code == 128+int(syscall.SIGKILL) && !pr.stopped()) {
 		exit.Reason = engine.ReasonOutOfMemory
-		return exit
 	}
-	return c.finish(pr, b.at, code)
+	return exit
 }
 
 // launch creates and starts the container. podman hands its own stdout and stderr, the
 // log, on to the program; docker keeps the program's output by itself, see await.
-func (c *containers) launch(pr *proc, b *beginning, name string, log *os.File) error {
-	args, err := c.runArgs(b, name)
+func (c *containers) launch(pr *proc, b *contained) error {
+	args, err := c.runArgs(b)
 	if err != nil {
 		return err
 	}
@@ -198,25 +248,27 @@ func (c *containers) launch(pr *proc, b *beginning, name string, log *os.File) e
 		extra = []*os.File{r}
 		args = append(args, "--env-file", "/dev/fd/3")
 	}
-	args = append(append(args, b.task.Spec.Image), b.argv...)
+	args = append(append(args, b.image), b.argv...)
 	if pr.stopped() {
 		return errStopped
 	}
 	// Not bound to pr.ctx: a half-created container would be left without a name.
 	cmd := c.command(context.Background(), env, args...)
 	cmd.ExtraFiles = extra
-	if !c.passesThrough() {
+	if c.isPodman() {
+		cmd.Dir = b.monitor
+		if err := os.MkdirAll(cmd.Dir, 0o777); err != nil {
+			return err
+		}
+	}
+	if b.log == nil || !c.passesThrough() {
 		_, err := cmd.Output()
 		return engineFailure(err, nil)
 	}
-	cmd.Dir = b.monitorDir()
-	if err := os.MkdirAll(cmd.Dir, 0o777); err != nil {
-		return err
-	}
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr = b.log, b.log
 	if err := cmd.Run(); err != nil {
 		said := make([]byte, 16<<10) // the program did not run: it is podman that spoke
-		n, _ := pread(log.Name(), said)
+		n, _ := pread(b.log.Name(), said)
 		return engineFailure(err, said[:n])
 	}
 	return nil
@@ -262,7 +314,8 @@ func (c *containers) inspect(name string) (outOfMemory bool, err error) {
 // await returns the exit code of a container when it has ended, with its log written.
 func (c *containers) await(name string, log *os.File) (int, error) {
 	ctx := context.Background()
-	if !c.passesThrough() {
+	apart := log != nil && !c.passesThrough() // the log has to be fetched
+	if apart {
 		cmd := c.command(ctx, nil, "logs", "--follow", name)
 		cmd.SysProcAttr = sysProcAttr
 		cmd.Stdout, cmd.Stderr = log, log
@@ -282,7 +335,7 @@ func (c *containers) await(name string, log *os.File) (int, error) {
 	if err != nil || code < 0 {
 		return 0, fmt.Errorf("the exit code of %s is not known (%q)", name, out)
 	}
-	if !c.passesThrough() {
+	if apart {
 		c.completeLog(name, log)
 	}
 	return code, nil
@@ -359,49 +412,26 @@ func (pr *proc) disarm() {
 	pr.end = func(time.Duration) {}
 }
 
-// Leftovers removes the containers of tries whose flow was killed, and what it had
-// started as processes.
-func (c *containers) Leftovers(tries []*Try, grace time.Duration) error {
-	if len(tries) == 0 {
-		return nil
-	}
-	ctx := context.Background()
-	seen := map[engine.RunID]bool{}
-	for _, t := range tries {
-		if t.Spec.Task.Image == "" || seen[t.Spec.Run] {
-			continue
-		}
-		seen[t.Spec.Run] = true
-		out, err := c.call(ctx, "ps", "--all", "--quiet", "--filter", "label="+labelRun+"="+string(t.Spec.Run))
-		if err != nil {
-			return fmt.Errorf("cannot look for containers of an earlier flow run: %w", err)
-		}
-		ids := strings.Fields(string(out))
-		if len(ids) == 0 {
-			continue
-		}
-		if grace > 0 {
-			seconds := strconv.Itoa(int(math.Ceil(grace.Seconds())))
-			_, _ = c.call(ctx, append([]string{"stop", "-t", seconds}, ids...)...) // rm ends what this does not
-		}
-		if _, err := c.call(ctx, c.rmArgs(ids...)...); err != nil {
-			return fmt.Errorf("cannot remove containers of an earlier flow run: %w", err)
-		}
-	}
-	return c.processes.Leftovers(tries, grace)
-}
+// oomWait is how long docker is waited for to notice that a program ran out of memory:
+// it learns of the end of a container and of that in two ways.
+const (
+	oomWait  = time.Second
+	oomPause = 100 * time.Millisecond
+)
 
 // outOfMemory reports whether a program that failed has run out of memory, it or one
-// that it had started. docker knows. podman does with cgroup v2 only, but its monitor
-// leaves a mark in the directory where it was started.
-func (c *containers) outOfMemory(b *beginning, name string) bool {
-	if _, err := os.Lstat(b.monitorDir() + "/oom"); err == nil {
+// that it had started. docker knows, but perhaps only after a moment, which it is given
+// if the program was killed and nobody knows by whom. podman does with cgroup v2 only,
+// but its monitor leaves a mark in the directory where it was started.
+func (c *containers) outOfMemory(b *contained, killed bool) bool {
+	if _, err := os.Lstat(b.monitor + "/oom"); err == nil {
 		return true
 	}
-	known, err := c.inspect(name)
-	return err == nil && known
+	for waited := time.Duration(0); ; waited += oomPause {
+		known, err := c.inspect(b.name)
+		if known || err != nil || !killed || waited >= oomWait || c.isPodman() {
+			return err == nil && known
+		}
+		time.Sleep(oomPause)
+	}
 }
-
-// monitorDir is where podman's monitor of the container is started. It is removed with
-// the container.
-func (b *beginning) monitorDir() string { return b.at.Dir + ".podman" }

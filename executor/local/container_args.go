@@ -19,39 +19,55 @@ import (
 	"flow/engine"
 )
 
-// containerName is the name of the container of a try: letters, digits, - _ and dots.
+// containerName is the name of the container of a try.
 func containerName(t *Try) string {
-	name := fmt.Sprintf("flow-%s-%s-%d", t.Spec.Run, t.Job, t.Attempt)
+	return nameOfContainer(fmt.Sprintf("flow-%s-%s-%d", t.Spec.Run, t.Job, t.Attempt))
+}
+
+// nameOfContainer makes a name that containers may have: letters, digits, - _ and dots.
+func nameOfContainer(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '.', r == '_':
 			return r
 		}
 		return '-'
-	}, name)
+	}, s)
 }
 
 // runArgs returns the arguments of `run`, up to the environment and the image.
-func (c *containers) runArgs(b *beginning, name string) ([]string, error) {
-	t, res := b.try, b.try.Resources
-	args := []string{
-		"run", "--detach", "--pull=never", "--name", name,
-		"--label", labelRun + "=" + string(t.Spec.Run),
-		"--label", labelStep + "=" + string(t.Spec.Step),
-		"--label", labelJob + "=" + string(t.Job),
-		"--workdir", b.at.Dir,
+func (c *containers) runArgs(b *contained) ([]string, error) {
+	args := []string{"run", "--detach", "--pull=never", "--name", b.name}
+	for _, l := range b.labels {
+		args = append(args, "--label", l)
 	}
-	switch {
-	case c.passesThrough():
-		args = append(args, "--log-driver=passthrough")
-	case c.isPodman():
-		args = append(args, "--log-driver=k8s-file")
-	default:
-		args = append(args, "--log-driver=json-file")
+	if b.workDir != "" {
+		args = append(args, "--workdir", b.workDir)
 	}
+	args = append(args, "--log-driver="+c.logDriver(b.log))
 	if c.isPodman() {
 		args = append(args, "--http-proxy=false") // else it hands flow's own variables on
 	}
+	args = append(args, c.resourceArgs(b.res)...)
+	props, err := containerArgs(b.props)
+	return append(append(args, props...), b.mounts...), err
+}
+
+// logDriver returns who keeps the output of a container until it is in its log.
+func (c *containers) logDriver(log *os.File) string {
+	switch {
+	case log == nil:
+		return "none"
+	case c.passesThrough():
+		return "passthrough"
+	case c.isPodman():
+		return "k8s-file"
+	default:
+		return "json-file"
+	}
+}
+
+func (c *containers) resourceArgs(res engine.Resources) (args []string) {
 	if res.VCPUs > 0 {
 		args = append(args, "--cpus", strconv.FormatFloat(min(res.VCPUs, float64(runtime.NumCPU())), 'f', -1, 64))
 	}
@@ -59,16 +75,7 @@ func (c *containers) runArgs(b *beginning, name string) ([]string, error) {
 		limit := strconv.Itoa(res.MemoryMiB) + "m"
 		args = append(args, "--memory", limit, "--memory-swap", limit)
 	}
-	args = append(args, gpuArgs(res.GPUs, c.isPodman())...)
-	props, err := containerArgs(b.task.Spec.Container)
-	if err != nil {
-		return nil, err
-	}
-	mounts, err := mountArgs(b)
-	if err != nil {
-		return nil, err
-	}
-	return append(append(args, props...), mounts...), nil
+	return append(args, gpuArgs(res.GPUs, c.isPodman())...)
 }
 
 // gpuArgs hands the first n GPUs to a container.

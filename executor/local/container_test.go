@@ -93,6 +93,7 @@ func TestContainers(t *testing.T) {
 		t.Run("stop", func(t *testing.T) { testContainerStop(t, r, name) })
 		t.Run("leftovers", func(t *testing.T) { testContainerLeftovers(t, r, name) })
 		t.Run("log", func(t *testing.T) { testContainerLog(t, r, name) })
+		t.Run("tasks", func(t *testing.T) { testContainerTasks(t, name) })
 		t.Run("no image", func(t *testing.T) {
 			try := newTry(t, engine.TaskSpec{Script: "exit 7"})
 			if exit, _ := run(r, try); !cmp.Equal(exit, code(7)) {

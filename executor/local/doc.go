@@ -7,15 +7,22 @@
 //	<-x.Changed()                        // something happened: ask with x.Describe
 //	err = x.Close(ctx)                   // stops what runs; the next Open goes on from there
 //
-// Three parts make it up, each of which knows nothing of the next:
+// These parts make it up, each of which knows nothing of those above it:
 //
-//	Executor            one lock; turns calls into inputs of the model, and its effects into work
-//	  model.Model       decides: pure, with the clock it is given
-//	  journal           every input, one line each, so that the jobs outlive the process
-//	  workers           take tries one after the other, and hand them to the
-//	    Runner          runs one try as a process or a container, with flow's agent around it
+//	Executor            the Batch as flow run sees it: jobs are engine.JobSpecs, with flow's agent around
+//	endpoint            the Batch as AWS's clients see it: jobs are Tasks
+//	  Batch             one lock; turns calls into inputs of the model, and its effects into work
+//	    model.Model     decides: pure, with the clock it is given
+//	    journal         every input, one line each, so that the jobs outlive the process
+//	    workers         take tries one after the other, and hand them to the
+//	      Runner        runs one try: as processes, as containers, or not at all
 //
 // The way of a try: the model starts a child ([model.Start]); a worker takes it and calls
 // [Runner.Run]; what the Runner reports becomes a line of the journal, then an input of
 // the model, whose scheduler then starts what fits next; and the same worker takes that.
+//
+// A Runner runs a job of flow as one program: see begin and finish of processes. A [Task]
+// it runs as its containers, each of them a program, in the order that a crew decides; a
+// container with mounts or limits that is run as a process gets its view of the machine
+// by [RunSandboxed].
 package local

@@ -56,18 +56,27 @@ func (p *processes) environ(t *Try, task *agent.Task, at *agent.Attempt) ([]stri
 	for _, name := range slices.Sorted(maps.Keys(spec.Env)) {
 		env = append(env, name+"="+spec.Env[name])
 	}
-	for _, name := range slices.Sorted(maps.Keys(spec.Secrets)) {
+	env, err := p.secrets(env, spec.Secrets)
+	if err != nil {
+		return nil, err
+	}
+	env = append(env, at.Env...)
+	return unique(append(env, own...)), nil
+}
+
+// secrets appends the values of secrets to an environment.
+func (p *processes) secrets(env []string, refs map[string]string) ([]string, error) {
+	for _, name := range slices.Sorted(maps.Keys(refs)) {
 		if p.secret == nil {
-			return nil, fmt.Errorf("secret %s: nothing here can read %s", name, spec.Secrets[name])
+			return nil, fmt.Errorf("secret %s: nothing here can read %s", name, refs[name])
 		}
-		value, err := p.secret(spec.Secrets[name])
+		value, err := p.secret(refs[name])
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", name, err)
 		}
 		env = append(env, name+"="+value)
 	}
-	env = append(env, at.Env...)
-	return unique(append(env, own...)), nil
+	return env, nil
 }
 
 // unique drops every variable that a later one of the same name hides.

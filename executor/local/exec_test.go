@@ -18,8 +18,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	RunSandboxed()
 	if dir := os.Getenv(killDir); dir != "" {
-		if err := runToBeKilled(dir, func() { fmt.Println("ready") }); err != nil {
+		run := runToBeKilled
+		if os.Getenv(killTasks) != "" {
+			run = runTasksToBeKilled
+		}
+		if err := run(dir, func() { fmt.Println("ready") }); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -141,9 +141,9 @@ func until(t testing.TB, x *Executor, id engine.JobID, s engine.JobStatus) engin
 // crash returns the journal as it would be found if the process died now.
 func crash(t testing.TB, x *Executor) string {
 	t.Helper()
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	b, err := os.ReadFile(x.journal.f.Name())
+	x.b.mu.Lock()
+	defer x.b.mu.Unlock()
+	b, err := os.ReadFile(x.b.journal.path)
 	if err != nil {
 		t.Fatal(err)
 	}

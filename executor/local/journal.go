@@ -1,6 +1,8 @@
 package local
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,40 +15,79 @@ import (
 )
 
 // A journal is the file that makes the embedded Batch outlive its process: the inputs
-// of the model, in order, one line each and one write(2) per line. A line that was
-// written survives the process; nothing is synced, so a machine that loses its power
-// may lose the last lines, and the jobs in them are then unknown.
+// of the model, in order, one line each. A line that was written survives the process;
+// nothing is synced, so a machine that loses its power may lose the last lines, and the
+// jobs in them are then unknown.
 //
 //	flow-journal 1
 //	o <ms> <instance> <pid> <vcpus> <memory MiB> <gpus>    opened: whatever ran is lost
 //	s <ms> <job id> <JobSpec as JSON>                      submitted; the lines below name it by its number, from 0
+//	a <ms> <op> <body>                                     an input of Batch.Do
+//	n <ms> <job id>                                        gives the next number to a job that a line submitted
 //	r <ms> <job> <index> <attempt>                         started
-//	x <ms> <job> <index> <attempt> <exit code> <reason> <status reason>
+//	x <ms> <job> <index> <attempt> <exit code> <reason> <status reason> [<containers as JSON>]
 //	f ...                                                  as x, found out after a crash
 //	t <ms> <job> <index> <reason>                          terminate
-//	k <ms>                                                 a timeout has passed
+//	k <ms>                                                 the time has come for something
+//	m <ms>                                                 the lines below number jobs anew
+//	c <ms> <pid> <jobs> <caller's> <Saved as JSON>         a snapshot, in place of all that came before it
+//	j 0 <job of Saved as JSON>                             as many as the snapshot says
 //
 // index is -1 for a plain job, and for all of an array; an exit code that is not there
-// is "-"; texts are quoted as in Go. It is written with the executor's lock held.
+// is "-"; texts are quoted as in Go. A body is quoted if it has several lines or begins
+// with a quote.
+//
+// It is written with the lock of the Batch held. Lines are gathered until flush, which
+// comes before the lock is freed, so that nobody has seen what is not written.
 type journal struct {
-	f    *os.File
-	line []byte
-	size int64
-	err  error // it could not be written: nothing more is
+	path  string
+	f     *os.File
+	lines []byte // not written yet
+	size  int64  // of what is written
+	err   error  // it could not be written: nothing more is
+
+	number map[engine.JobID]int
+	ids    []engine.JobID // the other way round
+
+	base, floor int64 // size after it was rewritten, and from which on it is
+	rewriting   bool
+
+	inputs, inputBytes int64 // lines about jobs that were submitted, and what they take
 }
 
 const journalHeader = "flow-journal 1"
 
 // openJournal opens or creates the journal, and locks it against other processes.
 func openJournal(path string) (*journal, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o644)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600) // it has the environments of jobs
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the journal of the local executor: %w", err)
 	}
 	if err := lockJournal(f); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &journal{f: f}, nil
+	if !isAt(f, path) { // it was rewritten by another process, which has gone
+		f.Close()
+		return openJournal(path)
+	}
+	os.Remove(path + newSuffix) // that of a process that was killed
+	j := newJournal(f)
+	j.path = path
+	return j, nil
+}
+
+// isAt reports whether a file is the one of a path.
+func isAt(f *os.File, path string) bool {
+	a, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	b, err := os.Stat(path)
+	return err == nil && os.SameFile(a, b)
+}
+
+func newJournal(f *os.File) *journal {
+	return &journal{f: f, number: map[engine.JobID]int{}, floor: compactFloor}
 }
 
 // lockWait is how long the lock of a process that is dead is waited for. A child that it
@@ -89,10 +130,11 @@ func (e *LockedError) Error() string {
 // journalHolder returns the process that wrote the last o line, or 0.
 func journalHolder(f *os.File) int {
 	pid := 0
-	_, err := replay(f, func(r *record) {
-		if r.kind == 'o' {
+	_, err := replay(f, func(r *record) error {
+		if r.kind == 'o' || r.kind == 'c' {
 			pid = r.pid
 		}
+		return nil
 	})
 	if err != nil {
 		return 0
@@ -107,28 +149,83 @@ func (j *journal) resume(good int64) error {
 	}
 	j.size = good
 	if good == 0 {
-		j.line = append(j.line[:0], journalHeader+"\n"...)
+		j.lines = append(j.lines[:0], journalHeader+"\n"...)
 		return j.flush()
 	}
 	return nil
 }
 
-// begin starts a line; end writes it. A nil journal keeps nothing.
-func (j *journal) begin(kind byte, ms int64) []byte {
-	b := append(j.line[:0], kind, ' ')
-	return strconv.AppendInt(b, ms, 10)
+// enter gives a job the next number.
+func (j *journal) enter(id engine.JobID) {
+	j.number[id] = len(j.ids)
+	j.ids = append(j.ids, id)
 }
 
-func (j *journal) end(line []byte) error {
-	j.line = append(line, '\n')
-	return j.flush()
+// renumber forgets all numbers.
+func (j *journal) renumber() {
+	j.number, j.ids = map[engine.JobID]int{}, nil
 }
 
+// marked says that all numbers are forgotten.
+func (j *journal) marked(ms int64) {
+	j.begin('m', ms)
+	j.end()
+	j.renumber()
+}
+
+// id returns the job of a number, or "".
+func (j *journal) id(number int) engine.JobID {
+	if number < 0 || number >= len(j.ids) {
+		return ""
+	}
+	return j.ids[number]
+}
+
+// of returns the number of a job, after a line that gives it one if need be.
+func (j *journal) of(ms int64, id engine.JobID) int {
+	n, ok := j.number[id]
+	if !ok {
+		n = len(j.ids)
+		j.enter(id)
+		j.begin('n', ms)
+		j.lines = append(append(append(j.lines, ' '), id...), '\n')
+	}
+	return n
+}
+
+// begin starts a line. A nil journal keeps nothing.
+func (j *journal) begin(kind byte, ms int64) {
+	j.lines = strconv.AppendInt(append(j.lines, kind, ' '), ms, 10)
+}
+
+func (j *journal) int(n int) { j.lines = strconv.AppendInt(append(j.lines, ' '), int64(n), 10) }
+
+func (j *journal) quoted(s string) { j.lines = strconv.AppendQuote(append(j.lines, ' '), s) }
+
+func (j *journal) end() { j.lines = append(j.lines, '\n') }
+
+// failed returns why the journal cannot be written, or nil.
+func (j *journal) failed() error {
+	if j == nil {
+		return nil
+	}
+	return j.err
+}
+
+// flush writes the lines that have been gathered.
 func (j *journal) flush() error {
+	if j == nil || len(j.lines) == 0 {
+		return j.failed()
+	}
+	lines := j.lines
+	j.lines = lines[:0]
+	if cap(lines) > 1<<20 {
+		j.lines = nil
+	}
 	if j.err != nil {
 		return j.err
 	}
-	n, err := j.f.Write(j.line)
+	n, err := j.f.Write(lines)
 	if err != nil {
 		// Half a line would hide every line after it.
 		if n > 0 {
@@ -138,72 +235,114 @@ func (j *journal) flush() error {
 		return j.err
 	}
 	j.size += int64(n)
-	if cap(j.line) > 1<<20 {
-		j.line = nil
-	}
 	return nil
 }
 
-func (j *journal) close() error { return j.f.Close() }
+func (j *journal) close() error {
+	if j == nil {
+		return nil
+	}
+	return j.f.Close()
+}
 
 func (j *journal) opened(ms int64, instance string, c model.Capacity) error {
 	if j == nil {
 		return nil
 	}
-	b := j.begin('o', ms)
-	b = fmt.Appendf(b, " %s %d %s %d %d", instance, os.Getpid(), strconv.FormatFloat(c.VCPUs, 'g', -1, 64), c.MemoryMiB, c.GPUs)
-	return j.end(b)
+	j.begin('o', ms)
+	j.lines = fmt.Appendf(j.lines, " %s %d %s %d %d\n", instance, os.Getpid(), strconv.FormatFloat(c.VCPUs, 'g', -1, 64), c.MemoryMiB, c.GPUs)
+	return j.flush()
 }
 
 func (j *journal) submitted(ms int64, id engine.JobID, spec []byte) error {
 	if j == nil {
 		return nil
 	}
-	b := append(j.begin('s', ms), ' ')
-	b = append(append(b, id...), ' ')
-	return j.end(append(b, spec...))
-}
-
-func appendTry(b []byte, job, index, attempt int) []byte {
-	b = strconv.AppendInt(append(b, ' '), int64(job), 10)
-	b = strconv.AppendInt(append(b, ' '), int64(index), 10)
-	return strconv.AppendInt(append(b, ' '), int64(attempt), 10)
-}
-
-func (j *journal) started(ms int64, job, index, attempt int) error {
-	if j == nil {
-		return nil
+	j.begin('s', ms)
+	j.lines = append(append(append(j.lines, ' '), id...), ' ')
+	j.lines = append(append(j.lines, spec...), '\n')
+	if err := j.flush(); err != nil {
+		return err
 	}
-	return j.end(appendTry(j.begin('r', ms), job, index, attempt))
+	j.enter(id)
+	return nil
+}
+
+func (j *journal) applied(ms int64, op string, body []byte) {
+	if j == nil {
+		return
+	}
+	j.begin('a', ms)
+	before := len(j.lines)
+	j.lines = append(append(j.lines, ' '), op...)
+	if bytes.HasPrefix(body, []byte{'"'}) || bytes.IndexByte(body, '\n') >= 0 {
+		j.quoted(string(body))
+	} else {
+		j.lines = append(append(j.lines, ' '), body...)
+	}
+	j.end()
+	j.count(len(j.lines) - before)
+}
+
+// count notes the size of a line about a job.
+func (j *journal) count(size int) {
+	j.inputs++
+	j.inputBytes += int64(size)
+}
+
+// try begins a line about a try.
+func (j *journal) try(kind byte, ms int64, job engine.JobID, index, attempt int) {
+	n := j.of(ms, job)
+	j.begin(kind, ms)
+	j.int(n)
+	j.int(index)
+	j.int(attempt)
+}
+
+func (j *journal) started(ms int64, job engine.JobID, index, attempt int) {
+	if j != nil {
+		j.try('r', ms, job, index, attempt)
+		j.end()
+	}
 }
 
 // exited writes an x line, or with kind 'f' an f line.
-func (j *journal) exited(kind byte, ms int64, job, index, attempt int, e Exit) error {
+func (j *journal) exited(kind byte, ms int64, job engine.JobID, index, attempt int, e Exit) {
 	if j == nil {
-		return nil
+		return
 	}
-	b := append(appendTry(j.begin(kind, ms), job, index, attempt), ' ')
+	j.try(kind, ms, job, index, attempt)
 	if e.ExitCode != nil {
-		b = strconv.AppendInt(b, int64(*e.ExitCode), 10)
+		j.int(*e.ExitCode)
 	} else {
-		b = append(b, '-')
+		j.lines = append(j.lines, " -"...)
 	}
-	b = strconv.AppendQuote(append(b, ' '), e.Reason)
-	return j.end(strconv.AppendQuote(append(b, ' '), e.StatusReason))
+	j.quoted(e.Reason)
+	j.quoted(e.StatusReason)
+	if e.Containers != nil {
+		if b, err := json.Marshal(e.Containers); err == nil {
+			j.lines = append(append(j.lines, ' '), b...)
+		}
+	}
+	j.end()
 }
 
-func (j *journal) terminated(ms int64, job, index int, reason string) error {
+func (j *journal) terminated(ms int64, job engine.JobID, index int, reason string) error {
 	if j == nil {
 		return nil
 	}
-	b := strconv.AppendInt(append(j.begin('t', ms), ' '), int64(job), 10)
-	b = strconv.AppendInt(append(b, ' '), int64(index), 10)
-	return j.end(strconv.AppendQuote(append(b, ' '), reason))
+	n := j.of(ms, job)
+	j.begin('t', ms)
+	j.int(n)
+	j.int(index)
+	j.quoted(reason)
+	j.end()
+	return j.flush()
 }
 
-func (j *journal) ticked(ms int64) error {
-	if j == nil {
-		return nil
+func (j *journal) ticked(ms int64) {
+	if j != nil {
+		j.begin('k', ms)
+		j.end()
 	}
-	return j.end(j.begin('k', ms))
 }

@@ -83,10 +83,11 @@ func TestCrash(t *testing.T) {
 func (x *Executor) instance(t *testing.T) string {
 	t.Helper()
 	instance := ""
-	if _, err := replay(x.journal.f, func(r *record) {
+	if _, err := replay(x.b.journal.f, func(r *record) error {
 		if r.kind == 'o' {
 			instance = r.instance
 		}
+		return nil
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -267,14 +268,14 @@ func TestJournalThatFails(t *testing.T) {
 	x := openTest(t, Options{Runner: r, Journal: journalPath(t)})
 	a := submit(t, x, spec("a", 0))
 	r.wait(t, 1)
-	x.mu.Lock()
-	real := x.journal.f
+	x.b.mu.Lock()
+	real := x.b.journal.f
 	broken, err := os.Open(real.Name()) // for reading only
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.journal.f = broken
-	x.mu.Unlock()
+	x.b.journal.f = broken
+	x.b.mu.Unlock()
 	t.Cleanup(func() { real.Close() })
 	if _, err := x.Submit(t.Context(), spec("b", 0)); err == nil || errors.Is(err, engine.ErrRefused) {
 		t.Errorf("Submit without a journal: %v, want an error of unknown outcome", err)
@@ -289,33 +290,49 @@ func TestJournalRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	j := &journal{f: f}
+	j := newJournal(f)
 	s := spec("a", 2)
 	s.Keys = []string{"a b", "\n\"ü"}
 	want := []*record{
 		{kind: 'o', ms: 1, instance: "i-0123", pid: os.Getpid(), capacity: model.Capacity{VCPUs: 0.25, MemoryMiB: 77, GPUs: 1}},
 		{kind: 's', ms: 2, id: "id", spec: s},
 		{kind: 'r', ms: 3, index: -1, attempt: 1},
-		{kind: 'x', ms: 4, job: 5, index: 6, attempt: 7, exit: Exit{ExitCode: new(137), Reason: "a \"b\"\n", StatusReason: "c  d"}},
-		{kind: 'f', ms: 5, index: 1, attempt: 2, exit: Exit{}},
+		{kind: 'n', ms: 4, id: "other"},
+		{kind: 'x', ms: 4, job: 1, index: 6, attempt: 7, exit: Exit{ExitCode: new(137), Reason: "a \"b\"\n", StatusReason: "c  d"}},
+		{kind: 'f', ms: 5, index: 1, attempt: 2, exit: Exit{Containers: []engine.ContainerResult{{Name: "a", ExitCode: new(3), Reason: "b c"}, {Name: "d"}}}},
 		{kind: 't', ms: 6, job: 1, index: -1, reason: "because \x00\xff of ü"},
 		{kind: 'k', ms: 7},
+		{kind: 'a', ms: 8, op: "submit", body: []byte(`{"id": "x y"}`)},
+		{kind: 'a', ms: 8, op: "lines", body: []byte("a\n\"b\xff\n")},
+		{kind: 'a', ms: 8, op: "quote", body: []byte(`"a" b`)},
+		{kind: 'a', ms: 8, op: "empty", body: []byte{}},
 	}
 	line := []byte(`{"name":"a","run":"01jtest","step":"a","fan_out":true,"array_size":2,"task":{"command":["true"]},"tasks":"0-1","keys":["a b","\n\"ü"],"work_dir":"/nowhere","attempt":0,"attempts":1,"vcpus":0,"memory_mib":0}`)
 	if err := errors.Join(
 		j.resume(0),
 		j.opened(1, "i-0123", model.Capacity{VCPUs: 0.25, MemoryMiB: 77, GPUs: 1}),
 		j.submitted(2, "id", line),
-		j.started(3, 0, -1, 1),
-		j.exited('x', 4, 5, 6, 7, want[3].exit),
-		j.exited('f', 5, 0, 1, 2, Exit{}),
-		j.terminated(6, 1, -1, want[5].reason),
-		j.ticked(7),
 	); err != nil {
 		t.Fatal(err)
 	}
+	j.started(3, "id", -1, 1)
+	j.exited('x', 4, "other", 6, 7, want[4].exit)
+	j.exited('f', 5, "id", 1, 2, want[5].exit)
+	if err := j.terminated(6, "other", -1, want[6].reason); err != nil {
+		t.Fatal(err)
+	}
+	j.ticked(7)
+	for _, r := range want[8:] {
+		j.applied(8, r.op, r.body)
+	}
+	if err := j.flush(); err != nil {
+		t.Fatal(err)
+	}
 	var got []*record
-	good, err := replay(f, func(r *record) { got = append(got, r) })
+	good, err := replay(f, func(r *record) error {
+		got = append(got, r)
+		return nil
+	})
 	if err != nil || good != j.size {
 		t.Errorf("replay: %d bytes of %d, %v", good, j.size, err)
 	}
@@ -330,7 +347,7 @@ func TestParseRecordRefuses(t *testing.T) {
 		"", " ", "r", "rr 1 2 3 4", "z 1", "r 1 2 3", "r 1 2 3 4 5", "r 1 2 3 x", "r  1 2 3 4",
 		`x 1 2 3 4 0 "a"`, `x 1 2 3 4 0 "a" "b" c`, `x 1 2 3 4 x "a" "b"`, `x 1 2 3 4 0 a "b"`, `x 1 2 3 4 0 "a "b"`,
 		"o 1 i-1 2 x 3 4", "o 1 i-1 2 0.5 3", `t 1 2 -1`, `t 1 2 -1 x`, `t 1 2 -1 "x" y`, "k", "k x", "k 1 2",
-		"s 1 id", `s 1 id {"name":`, `s 1 id {} x`, "s 1 id []",
+		"s 1 id", `s 1 id {"name":`, `s 1 id {} x`, "s 1 id []", "n 1", "n 1 id x", "a 1", `a 1 op "x`, `a 1 op "x" y`,
 	} {
 		if r, ok := parseRecord(line); ok {
 			t.Errorf("parseRecord(%q) = %+v", line, r)
@@ -341,7 +358,7 @@ func TestParseRecordRefuses(t *testing.T) {
 // Whatever a line holds, reading it does not crash.
 func FuzzParseRecord(f *testing.F) {
 	for _, line := range []string{
-		"o 1 i-1 2 0.5 3 4", `s 1 id {"name":"a"}`, "r 1 2 3 4", `x 1 2 3 4 - "a b" ""`, `t 1 2 -1 "x"`, "k 1", "", "x", "x  ", `x 1 2 3 4 5 "`,
+		"o 1 i-1 2 0.5 3 4", `s 1 id {"name":"a"}`, "r 1 2 3 4", `x 1 2 3 4 - "a b" ""`, `t 1 2 -1 "x"`, "k 1", "n 1 id", `a 1 op {"b":1}`, `a 1 op "b"`, "", "x", "x  ", `x 1 2 3 4 5 "`,
 	} {
 		f.Add(line)
 	}

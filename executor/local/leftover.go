@@ -3,12 +3,9 @@ package local
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
-
-	"flow/engine"
 )
 
 // A process is one that carries the variables of a task.
@@ -20,22 +17,32 @@ type process struct {
 
 // Leftovers ends the processes of tries whose flow was killed. The kernel has killed
 // their leaders with it; what these had started may live on, in groups and sessions of
-// their own. All of it still has the run's FLOW_RUN_ID in its environment.
+// their own. All of it still has the run's FLOW_RUN_ID in its environment or, of a Task,
+// the AWS_BATCH_JOB_ID. The directories of Tasks are removed.
 func (p *processes) Leftovers(tries []*Try, grace time.Duration) error {
-	runs := map[engine.RunID]bool{}
-	var marks []string
+	m := marks{}
 	for _, t := range tries {
-		if !runs[t.Spec.Run] {
-			runs[t.Spec.Run] = true
-			marks = append(marks, "FLOW_RUN_ID="+string(t.Spec.Run))
+		if t.Task != nil {
+			m[jobMark(t)] = true
+		} else {
+			m["FLOW_RUN_ID="+string(t.Spec.Run)] = true
 		}
 	}
-	return endMarked(marks, grace)
+	if err := endMarked(m, grace); err != nil {
+		return err
+	}
+	_ = p.scratch.sweep() // it is tried again before the first Task, which then says why
+	return nil
 }
+
+// marks are variables, as NAME=value, that tell whose a process is.
+type marks map[string]bool
+
+func jobMark(t *Try) string { return "AWS_BATCH_JOB_ID=" + string(t.Job) }
 
 // endEscaped ends what a try that was stopped has started outside its process group.
 func endEscaped(t *Try) {
-	_ = endMarked([]string{"AWS_BATCH_JOB_ID=" + string(t.Job)}, 0) // what cannot be ended is not ours to tell of
+	_ = endMarked(marks{jobMark(t): true}, 0) // what cannot be ended is not ours to tell of
 }
 
 // Waiting for processes that were sent a signal.
@@ -47,14 +54,14 @@ const (
 // endMarked ends every process that has one of these variables in its environment: with
 // SIGTERM, and after the grace with SIGKILL. It looks again until there is none, since
 // one may have started another in the meantime.
-func endMarked(marks []string, grace time.Duration) error {
-	if len(marks) == 0 {
+func endMarked(m marks, grace time.Duration) error {
+	if len(m) == 0 {
 		return nil
 	}
 	began := time.Now()
 	asked := map[int]bool{}
 	for {
-		found, err := findMarked(marks)
+		found, err := findMarked(m)
 		if err != nil || len(found) == 0 {
 			return err
 		}
@@ -86,10 +93,10 @@ func stillThere(found []process) error {
 		"; end them by hand (kill -9), then resume")
 }
 
-// hasMark reports whether an environment, NUL between its variables, has one of marks.
-func hasMark(environ string, marks []string) bool {
+// in reports whether an environment, NUL between its variables, has one of the marks.
+func (m marks) in(environ string) bool {
 	for kv := range strings.SplitSeq(environ, "\x00") {
-		if slices.Contains(marks, kv) {
+		if m[kv] {
 			return true
 		}
 	}

@@ -12,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// findMarked returns the processes that have one of marks in their environment, but for
+// findMarked returns the processes that have one of the marks in their environment, but for
 // this one and those that it descends from. Zombies have no environment any more, and
 // those of other users cannot be read.
-func findMarked(marks []string) ([]process, error) {
+func findMarked(m marks) ([]process, error) {
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func findMarked(marks []string) ([]process, error) {
 	var found []process
 	for _, name := range names {
 		pid, err := strconv.Atoi(name)
-		if err != nil || ours[pid] || !markedSoon(name, marks) {
+		if err != nil || ours[pid] || !markedSoon(name, m) {
 			continue
 		}
 		// The number may have gone to another since: look again once it is held fast.
@@ -40,7 +40,7 @@ func findMarked(marks []string) ([]process, error) {
 				continue
 			}
 		}
-		if pr := (process{pid, handle}); markedSoon(name, marks) {
+		if pr := (process{pid, handle}); markedSoon(name, m) {
 			found = append(found, pr)
 		} else {
 			pr.close()
@@ -49,17 +49,17 @@ func findMarked(marks []string) ([]process, error) {
 	return found, nil
 }
 
-// markedSoon reports whether a process has one of marks in its environment. In the midst
+// markedSoon reports whether a process has one of the marks in its environment. In the midst
 // of execve it seems to have none at all: then it is looked at again for a while, which
 // is much longer than that takes.
-func markedSoon(pid string, marks []string) bool {
+func markedSoon(pid string, m marks) bool {
 	for range 20 {
 		environ, err := os.ReadFile("/proc/" + pid + "/environ")
 		if err != nil {
 			return false
 		}
 		if len(environ) > 0 {
-			return hasMark(string(environ), marks)
+			return m.in(string(environ))
 		}
 		if !mayExec(pid) {
 			return false

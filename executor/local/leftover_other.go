@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// findMarked asks ps for the processes with one of marks in their environment, but for
+// findMarked asks ps for the processes with one of the marks in their environment, but for
 // this one and its parent. The system shows only the environments of the user's own.
-func findMarked(marks []string) ([]process, error) {
+func findMarked(m marks) ([]process, error) {
 	out, err := exec.Command("ps", "-axEww", "-o", "pid=,command=").Output()
 	if err != nil {
 		return nil, err
@@ -24,7 +24,7 @@ func findMarked(marks []string) ([]process, error) {
 		if err != nil || pid == os.Getpid() || pid == os.Getppid() {
 			continue
 		}
-		if hasMark(strings.ReplaceAll(rest, " ", "\x00"), marks) {
+		if m.in(strings.ReplaceAll(rest, " ", "\x00")) {
 			found = append(found, process{pid, -1})
 		}
 	}

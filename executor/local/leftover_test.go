@@ -84,7 +84,7 @@ func runTaskForever(t *testing.T, run, dir string) {
 	r.Run(try, func() {})
 }
 
-func TestHasMark(t *testing.T) {
+func TestMarks(t *testing.T) {
 	tests := []struct {
 		environ string
 		want    bool
@@ -96,7 +96,7 @@ func TestHasMark(t *testing.T) {
 		{"", false},
 	}
 	for _, tt := range tests {
-		if got := hasMark(tt.environ, []string{"FLOW_RUN_ID=x"}); got != tt.want {
+		if got := (marks{"FLOW_RUN_ID=x": true}).in(tt.environ); got != tt.want {
 			t.Errorf("%q: %v", tt.environ, got)
 		}
 	}

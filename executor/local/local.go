@@ -3,12 +3,9 @@ package local
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -23,194 +20,36 @@ const DefaultQueue = "local"
 // computeEnvironment is AWS_BATCH_CE_NAME.
 const computeEnvironment = "local"
 
-// An Executor is an embedded AWS Batch: a [model.Model], a [Runner] that does what the
-// model wants done, and a journal that lets it outlive its process. It implements
-// engine.Executor and engine.Notifier.
-type Executor struct {
-	runner  Runner
-	grace   time.Duration
-	clock   func() time.Time
-	changed chan struct{}
-
-	mu      sync.Mutex
-	model   *model.Model
-	journal *journal             // nil: none
-	number  map[engine.JobID]int // of a job in the journal
-	ids     []engine.JobID       // the other way round
-	live    map[engine.JobID]*running
-	starts  []*running // to be taken by a worker, in order
-	stops   []stop     // to be made once the lock is free
-	work    sync.Cond  // there is something in starts, or closed
-	workers int
-	idle    int           // workers that wait for work
-	coming  int           // workers that are on their way: made or woken for something in starts
-	done    chan struct{} // closed when the last worker has ended after Close
-	timer   *time.Timer
-	wake    time.Time // when timer goes off; zero: never
-	closed  bool
-}
-
-// A running is a try that is STARTING or RUNNING.
-type running struct {
-	Try
-	job     engine.JobID // of the plain job or the array parent
-	index   int          // -1: a plain job
-	taken   bool         // by a worker
-	stopped bool         // its end was asked for
-}
-
-// A stop is a call of Runner.Stop.
-type stop struct {
-	id    engine.JobID
-	grace time.Duration
-}
+// An Executor is an embedded AWS Batch that runs the jobs of flow: a [Batch] that speaks
+// engine.JobSpec. It implements engine.Executor and engine.Notifier.
+type Executor struct{ b *Batch }
 
 var _ interface {
 	engine.Executor
 	engine.Notifier
 } = (*Executor)(nil)
 
-// Open opens an embedded Batch. If its journal holds jobs of an earlier process, they
-// are there as if Batch had gone on all the time: ended jobs stay ended, queued ones
-// go on, and what was STARTING or RUNNING when that process died has lost its host,
-// unless its result turns out to be complete. What is left of it is ended first, which
-// may take [Options.Grace]. A [LockedError] says that another process has the journal.
+// Open opens an embedded Batch, as [OpenBatch] does.
 func Open(o Options) (*Executor, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Grace <= 0 {
-		o.Grace = DefaultGrace
-	}
-	x := &Executor{
-		runner: o.Runner, grace: o.Grace, clock: o.Now,
-		changed: make(chan struct{}, 1), done: make(chan struct{}),
-		number: map[engine.JobID]int{}, live: map[engine.JobID]*running{},
-		model: model.New(model.Config{
-			Strict: o.Strict, Grace: o.Grace, Retention: o.Retention, ComputeEnvironment: computeEnvironment,
-		}),
-	}
-	x.work.L = &x.mu
-	if x.runner == nil {
-		r, err := NewRunner(RunnerOptions{Containers: o.Containers, Secret: o.Secret, Memo: o.Memo})
-		if err != nil {
+	runner := o.Runner
+	if runner == nil {
+		var err error
+		if runner, err = NewRunner(RunnerOptions{Containers: o.Containers, Secret: o.Secret, Memo: o.Memo}); err != nil {
 			return nil, err
 		}
-		x.runner = r
 	}
-	if err := x.open(&o); err != nil {
-		if x.journal != nil {
-			err = errors.Join(err, x.journal.close())
-		}
+	b, err := OpenBatch(BatchOptions{
+		Model:   model.Config{Strict: o.Strict, Grace: o.Grace, Retention: o.Retention, Capacity: o.capacity()},
+		Journal: o.Journal, Runner: runner, Now: o.Now,
+	})
+	if err != nil {
 		if o.Runner == nil {
-			x.runner.Close()
+			runner.Close()
 		}
 		return nil, err
 	}
-	return x, nil
+	return &Executor{b}, nil
 }
-
-func (x *Executor) open(o *Options) error {
-	if o.Journal != "" {
-		j, err := openJournal(o.Journal)
-		if err != nil {
-			return err
-		}
-		x.journal = j
-		good, err := replay(j.f, x.apply)
-		if err != nil {
-			return fmt.Errorf("cannot read the journal of the local executor: %w", err)
-		}
-		if err := j.resume(good); err != nil {
-			return fmt.Errorf("cannot write the journal of the local executor: %w", err)
-		}
-	}
-	if err := x.recover(); err != nil {
-		return err
-	}
-	now, size, instance := x.now(), o.capacity(), newInstance()
-	if err := x.journal.opened(now.UnixMilli(), instance, size); err != nil {
-		return err
-	}
-	x.mu.Lock()
-	x.model.Restart(now, size, instance)
-	x.advance(now)
-	x.unlock()
-	return nil
-}
-
-// newInstance returns an id like those of EC2 instances.
-func newInstance() string {
-	id := uuid.New()
-	return "i-" + strings.ReplaceAll(id.String(), "-", "")[:17]
-}
-
-// recover clears up behind a process that died: its leftovers are ended, and tries
-// that had ended well though nobody wrote it down are taken as such.
-func (x *Executor) recover() error {
-	var tries []*Try
-	var lost []*running
-	for e := range x.model.Live() {
-		r := newRunning(&e)
-		lost, tries = append(lost, r), append(tries, &r.Try)
-	}
-	rec, ok := x.runner.(Recoverer)
-	if !ok || len(tries) == 0 {
-		return nil
-	}
-	if err := rec.Leftovers(tries, x.grace); err != nil {
-		return fmt.Errorf("cannot end what an earlier process left running: %w", err)
-	}
-	for _, r := range lost {
-		if exit, ok := rec.Finished(&r.Try); ok {
-			now := x.now()
-			if err := x.journal.exited('f', now.UnixMilli(), x.number[r.job], r.index, r.BatchAttempt, exit); err != nil {
-				return err
-			}
-			x.model.Exited(now, r.job, r.index, r.BatchAttempt, model.Exit(exit))
-		}
-	}
-	return nil
-}
-
-// apply gives the model an input of the journal. What it wants done was done, or was
-// lost with the process.
-func (x *Executor) apply(r *record) {
-	now := time.UnixMilli(r.ms)
-	var id engine.JobID
-	if r.job >= 0 && r.job < len(x.ids) {
-		id = x.ids[r.job]
-	}
-	switch r.kind {
-	case 'o':
-		x.model.Restart(now, r.capacity, r.instance)
-	case 's':
-		x.enter(r.id)
-		// What is refused now, and was not then, is unknown from here on.
-		_ = x.model.Submit(now, r.id, request(r.spec))
-	case 'r':
-		x.model.Started(now, id, r.index, r.attempt)
-	case 'x', 'f':
-		x.model.Exited(now, id, r.index, r.attempt, model.Exit(r.exit))
-	case 't':
-		if r.index >= 0 {
-			id = id.Child(r.index)
-		}
-		_ = x.model.Terminate(now, id, r.reason)
-	}
-	if r.kind != 'f' { // the scheduler waits for the o line
-		x.model.Tick(now)
-	}
-}
-
-// enter gives a job its number in the journal.
-func (x *Executor) enter(id engine.JobID) {
-	x.number[id] = len(x.ids)
-	x.ids = append(x.ids, id)
-}
-
-// now is the time in Batch's resolution, which is also the journal's.
-func (x *Executor) now() time.Time { return x.clock().UTC().Truncate(time.Millisecond) }
 
 // Submit accepts a job, or refuses it with engine.ErrRefused. The spec belongs to the
 // executor from then on.
@@ -222,36 +61,37 @@ func (x *Executor) Submit(ctx context.Context, spec *engine.JobSpec) (engine.Job
 		return "", fmt.Errorf("%w: job %s: %w", engine.ErrRefused, spec.Name, err)
 	}
 	var line []byte
-	if x.journal != nil {
+	if x.b.journal != nil {
 		var err error
 		if line, err = json.Marshal(spec); err != nil {
 			return "", fmt.Errorf("%w: job %s cannot be written down: %w", engine.ErrRefused, spec.Name, err)
 		}
 	}
-	req := request(spec)
-	id := engine.JobID(uuid.NewString())
-
-	x.mu.Lock()
-	defer x.unlock()
-	if x.closed {
-		return "", fmt.Errorf("%w: %w", engine.ErrRefused, errClosed)
-	}
-	if err := x.model.Check(req); err != nil {
-		return "", fmt.Errorf("%w: job %s: %w", engine.ErrRefused, spec.Name, err)
-	}
-	now := x.now()
-	if err := x.journal.submitted(now.UnixMilli(), id, line); err != nil {
-		return "", err
-	}
-	x.enter(id)
-	if err := x.model.Submit(now, id, req); err != nil {
-		return "", fmt.Errorf("%w: job %s: %w", engine.ErrRefused, spec.Name, err)
-	}
-	x.advance(now)
-	return id, nil
+	return x.b.submit(spec, line)
 }
 
-var errClosed = errors.New("the local executor is closed")
+// submit accepts a job, of which line is what the journal is to keep.
+func (b *Batch) submit(spec *engine.JobSpec, line []byte) (engine.JobID, error) {
+	req := request(spec)
+	id := engine.JobID(uuid.NewString())
+	b.mu.Lock()
+	defer b.unlock()
+	if b.closed {
+		return "", fmt.Errorf("%w: %w", engine.ErrRefused, errClosed)
+	}
+	if err := b.model.Check(req); err != nil {
+		return "", fmt.Errorf("%w: job %s: %w", engine.ErrRefused, spec.Name, err)
+	}
+	now := b.now()
+	if err := b.journal.submitted(now.UnixMilli(), id, line); err != nil {
+		return "", err
+	}
+	if err := b.model.Submit(now, id, req); err != nil {
+		return "", fmt.Errorf("%w: job %s: %w", engine.ErrRefused, spec.Name, err)
+	}
+	b.advance(now)
+	return id, nil
+}
 
 // Find returns the jobs of that exact name in queue, oldest first.
 func (x *Executor) Find(ctx context.Context, queue, name string) ([]engine.Job, error) {
@@ -259,10 +99,10 @@ func (x *Executor) Find(ctx context.Context, queue, name string) ([]engine.Job, 
 		return nil, err
 	}
 	queue = queueName(queue)
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.b.mu.Lock()
+	defer x.b.mu.Unlock()
 	var out []engine.Job
-	for v := range x.model.Named(name) {
+	for v := range x.b.model.Named(name) {
 		if v.Queue == queue && v.Name == name { // Batch's own filter ignores case
 			out = append(out, v.Job)
 		}
@@ -276,10 +116,10 @@ func (x *Executor) Describe(ctx context.Context, ids []engine.JobID) ([]engine.J
 		return nil, err
 	}
 	out := make([]engine.Job, 0, len(ids))
-	x.mu.Lock()
-	defer x.mu.Unlock()
+	x.b.mu.Lock()
+	defer x.b.mu.Unlock()
 	for _, id := range ids {
-		if v, ok := x.model.Describe(id); ok {
+		if v, ok := x.b.model.Describe(id); ok {
 			out = append(out, v.Job)
 		}
 	}
@@ -299,9 +139,9 @@ func (x *Executor) Children(ctx context.Context, id engine.JobID, s engine.JobSt
 				yield(engine.Job{}, err)
 				return
 			}
-			x.mu.Lock()
-			buf, next = x.model.Children(buf[:0], id, s, next)
-			x.mu.Unlock()
+			x.b.mu.Lock()
+			buf, next = x.b.model.Children(buf[:0], id, s, next)
+			x.b.mu.Unlock()
 			for i := range buf {
 				if !yield(buf[i].Job, nil) {
 					return
@@ -325,34 +165,36 @@ func (x *Executor) Terminate(ctx context.Context, id engine.JobID, reason string
 	if len(reason) > executor.MaxReasonLength {
 		reason = strings.ToValidUTF8(reason[:executor.MaxReasonLength], "")
 	}
-	x.mu.Lock()
-	defer x.unlock()
-	if x.closed {
+	return x.b.terminate(id, reason)
+}
+
+func (b *Batch) terminate(id engine.JobID, reason string) error {
+	b.mu.Lock()
+	defer b.unlock()
+	if b.closed {
 		return errClosed
 	}
 	parent, index := id.Split()
-	n, known := x.number[parent]
-	if !known {
+	if _, known := b.model.Describe(parent); !known {
 		return nil
 	}
-	now := x.now()
-	if err := x.journal.terminated(now.UnixMilli(), n, index, reason); err != nil {
+	now := b.now()
+	if err := b.journal.terminated(now.UnixMilli(), parent, index, reason); err != nil {
 		return err
 	}
-	if err := x.model.Terminate(now, id, reason); err != nil {
+	if err := b.model.Terminate(now, id, reason); err != nil {
 		return err
 	}
-	x.advance(now)
+	b.advance(now)
 	return nil
 }
 
+// Close ends what runs, as [Batch.Close] does.
+func (x *Executor) Close(ctx context.Context) error { return x.b.Close(ctx) }
+
 // Changed returns a channel that receives after jobs may have changed; many changes
 // are told as one.
-func (x *Executor) Changed() <-chan struct{} { return x.changed }
+func (x *Executor) Changed() <-chan struct{} { return x.b.Changed() }
 
 // Idle reports whether nothing is STARTING or RUNNING.
-func (x *Executor) Idle() bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.model.Active() == 0
-}
+func (x *Executor) Idle() bool { return x.b.Idle() }

@@ -129,10 +129,10 @@ func TestParallelism(t *testing.T) {
 		r.end(id.Child(i), 0)
 		until(t, x, id.Child(i), engine.JobSucceeded)
 	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.workers > 9 {
-		t.Errorf("%d workers for 8 tries at once", x.workers)
+	x.b.mu.Lock()
+	defer x.b.mu.Unlock()
+	if x.b.workers > 9 {
+		t.Errorf("%d workers for 8 tries at once", x.b.workers)
 	}
 }
 
@@ -151,11 +151,11 @@ func TestTerminateEarly(t *testing.T) {
 	}
 
 	// A try that no worker has taken is dropped.
-	x.mu.Lock()
-	workers := x.workers
-	x.workers = maxWorkers // none can be made
-	x.idle, x.coming = 0, x.coming+x.idle
-	x.mu.Unlock()
+	x.b.mu.Lock()
+	workers := x.b.workers
+	x.b.workers = maxWorkers // none can be made
+	x.b.idle, x.b.coming = 0, x.b.coming+x.b.idle
+	x.b.mu.Unlock()
 	other := submit(t, x, spec("b", 0))
 	if j := describe(t, x, other)[0]; j.Status != engine.JobStarting {
 		t.Fatalf("job is %+v", j)
@@ -166,10 +166,10 @@ func TestTerminateEarly(t *testing.T) {
 	if j := describe(t, x, other)[0]; j.StatusReason != "earlier" || !j.Started.IsZero() {
 		t.Errorf("job is %+v", j)
 	}
-	x.mu.Lock()
-	x.workers = workers
-	x.work.Broadcast()
-	x.mu.Unlock()
+	x.b.mu.Lock()
+	x.b.workers = workers
+	x.b.work.Broadcast()
+	x.b.mu.Unlock()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ran) != 1 {

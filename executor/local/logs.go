@@ -54,9 +54,9 @@ func (x *Executor) Logs(ctx context.Context, id engine.JobID, o engine.LogOption
 }
 
 func (x *Executor) view(id engine.JobID) (model.View, bool) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.model.Describe(id)
+	x.b.mu.Lock()
+	defer x.b.mu.Unlock()
+	return x.b.model.Describe(id)
 }
 
 // A logReader hands on what is new in the logs of a job.

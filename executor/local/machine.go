@@ -12,7 +12,12 @@ import (
 
 // capacity is the size of the instance that jobs are packed on.
 func (o *Options) capacity() model.Capacity {
-	c := model.Capacity{VCPUs: o.VCPUs, MemoryMiB: o.MemoryMiB, GPUs: o.GPUs}
+	return Machine(model.Capacity{VCPUs: o.VCPUs, MemoryMiB: o.MemoryMiB, GPUs: o.GPUs})
+}
+
+// Machine returns c with what this machine has where c says nothing. No GPUs are looked
+// for.
+func Machine(c model.Capacity) model.Capacity {
 	if c.VCPUs <= 0 {
 		c.VCPUs = float64(runtime.NumCPU())
 	}

@@ -11,8 +11,9 @@ import (
 
 // A proc is a try that a Runner has in hand: a process group, or a container.
 type proc struct {
-	ctx    context.Context // done when the try is to stop
-	cancel context.CancelFunc
+	ctx      context.Context // done when the try is to stop
+	cancel   context.CancelFunc
+	patience time.Duration // the grace of a stop that is not at once; 0: as the stop says
 
 	mu       sync.Mutex
 	pid      int                 // of the leader of the group; 0: not started, or ended
@@ -21,31 +22,33 @@ type proc struct {
 	timer    *time.Timer
 }
 
-// enter makes a try known to Stop.
-func (p *processes) enter(id engine.JobID) *proc {
+func newProc() *proc {
 	pr := &proc{}
 	pr.ctx, pr.cancel = context.WithCancel(context.Background())
-	p.mu.Lock()
-	p.live[id] = pr
-	p.mu.Unlock()
 	return pr
 }
 
+// enter makes a try known to Stop.
+func (p *processes) enter(id engine.JobID, s stopper) {
+	p.mu.Lock()
+	p.live[id] = s
+	p.mu.Unlock()
+}
+
 // leave is the end of enter.
-func (p *processes) leave(id engine.JobID, pr *proc) {
+func (p *processes) leave(id engine.JobID) {
 	p.mu.Lock()
 	delete(p.live, id)
 	p.mu.Unlock()
-	pr.cancel()
 }
 
 // Stop asks a try to end.
 func (p *processes) Stop(id engine.JobID, grace time.Duration) {
 	p.mu.Lock()
-	pr := p.live[id]
+	s := p.live[id]
 	p.mu.Unlock()
-	if pr != nil {
-		pr.stop(grace)
+	if s != nil {
+		s.stop(grace)
 	}
 }
 
@@ -53,6 +56,9 @@ func (p *processes) Stop(id engine.JobID, grace time.Duration) {
 // that is not started yet will not be.
 func (pr *proc) stop(grace time.Duration) {
 	pr.cancel()
+	if grace > 0 && pr.patience > 0 {
+		grace = pr.patience
+	}
 	pr.mu.Lock()
 	defer pr.mu.Unlock()
 	due := time.Now().Add(grace)

@@ -3,8 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
 	"os"
 	"strings"
 	"sync"
@@ -24,6 +22,12 @@ type RunnerOptions struct {
 	Secret func(ref string) (string, error)
 	// Memo remembers the sha256 of outputs; nil: nobody does.
 	Memo agent.Memo
+	// Logs keeps what the containers of Tasks write; nil: nobody does.
+	Logs LogStore
+	// Scratch is the directory in which those of Tasks and their volumes are made. It must
+	// be absolute and exist, and be used by nobody else: what an earlier process has left
+	// there is removed. "": one of its own in os.TempDir.
+	Scratch string
 }
 
 // NewRunner returns a Runner that runs tries as processes of this machine, or in
@@ -55,10 +59,14 @@ type processes struct {
 	null   *os.File
 	finder finder
 	files  descriptors
+	tasks
 
 	mu   sync.Mutex
-	live map[engine.JobID]*proc
+	live map[engine.JobID]stopper
 }
+
+// A stopper is a try that is under way: a proc or a crew.
+type stopper interface{ stop(grace time.Duration) }
 
 var (
 	_ Runner    = (*processes)(nil)
@@ -76,17 +84,26 @@ func newProcesses(o RunnerOptions) (*processes, error) {
 		base:   baseEnviron(ownEnviron()),
 		null:   null,
 		files:  newDescriptors(),
-		live:   map[engine.JobID]*proc{},
+		tasks:  newTasks(&o),
+		live:   map[engine.JobID]stopper{},
 	}, nil
 }
 
-// Close closes what every process shares.
-func (p *processes) Close() { p.null.Close() }
+// Close frees what the processes share.
+func (p *processes) Close() {
+	p.null.Close()
+	p.scratch.close()
+}
 
-// Run runs a try as a process.
+// Run runs a try as a process, or a Task as one for each of its containers.
 func (p *processes) Run(t *Try, started func()) Exit {
-	pr := p.enter(t.Job)
-	defer p.leave(t.Job, pr)
+	if t.Task != nil {
+		return p.runTask(t, p, started)
+	}
+	pr := newProc()
+	p.enter(t.Job, pr)
+	defer p.leave(t.Job)
+	defer pr.cancel()
 	b, exit := p.begin(pr, t)
 	if b == nil {
 		return exit
@@ -105,7 +122,11 @@ func (p *processes) Run(t *Try, started func()) Exit {
 }
 
 // Finished reports whether the result of a try is complete though nobody has said so.
+// Nobody can tell that of a Task.
 func (p *processes) Finished(t *Try) (Exit, bool) {
+	if t.Task != nil {
+		return Exit{}, false
+	}
 	if _, ok := p.agent.Recover(context.Background(), taskOf(t)); !ok {
 		return Exit{}, false
 	}
@@ -120,13 +141,20 @@ func taskOf(t *Try) *agent.Task {
 	}
 }
 
-// A beginning is a try that is about to be started.
+// A beginning is a program that is about to be started, for a job of flow or as a
+// container of a Task.
 type beginning struct {
 	try  *Try
-	task *agent.Task
-	at   *agent.Attempt
 	argv []string
 	env  []string // without what is inherited
+	dir  string   // where it starts
+	log  *os.File // its stdout and stderr; nil: a new file at logPath
+
+	logPath string
+	user    *credential    // nil: who we are
+	view    *view          // nil: it sees the machine as it is
+	task    *agent.Task    // of a job of flow
+	at      *agent.Attempt // of a job of flow
 }
 
 // begin stages a try in. nil: it cannot be started, for the reason in the Exit.
@@ -140,6 +168,7 @@ func (p *processes) begin(pr *proc, t *Try) (*beginning, Exit) {
 	if b.at, err = p.agent.Begin(b.task); err != nil {
 		return nil, startFailed("", err)
 	}
+	b.dir, b.logPath = b.at.Dir, b.at.Log
 	if b.env, err = p.environ(t, b.task, b.at); err != nil {
 		return nil, startFailed("ResourceInitializationError: ", err)
 	}
@@ -208,141 +237,4 @@ func exitCode(ws syscall.WaitStatus) int {
 		return 128 + int(ws.Signal())
 	}
 	return ws.ExitStatus()
-}
-
-// openLog makes a new log. That of a dead attempt is not written to: something of that
-// one might still do so.
-func openLog(path string) (int, error) {
-	const flags = syscall.O_WRONLY | syscall.O_CREAT | syscall.O_EXCL | syscall.O_APPEND | syscall.O_CLOEXEC
-	for {
-		fd, err := syscall.Open(path, flags, 0o666)
-		switch err {
-		case nil:
-			return fd, nil
-		case syscall.EINTR:
-		case syscall.EEXIST:
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return -1, err
-			}
-		default:
-			return -1, &fs.PathError{Op: "open", Path: path, Err: err}
-		}
-	}
-}
-
-// Patience with a machine that is short of processes, memory or descriptors.
-const (
-	firstPause = 5 * time.Millisecond
-	longPause  = 500 * time.Millisecond
-	patience   = 10 * time.Second
-)
-
-// start starts the process of a try and returns its id. When the machine is short of
-// something that others will give back soon, it waits a little.
-func (p *processes) start(pr *proc, b *beginning) (pid int, err error) {
-	pause := firstPause
-	for waited := time.Duration(0); ; waited += pause {
-		if !p.files.enter(pr.ctx) {
-			return 0, errStopped
-		}
-		pid, err = p.tryStart(pr, b)
-		p.files.leave()
-		if err == nil || !scarce(err) || waited >= patience {
-			return pid, explain(b, err)
-		}
-		pause = min(2*pause, longPause)
-		select {
-		case <-time.After(pause):
-		case <-pr.ctx.Done():
-			return 0, errStopped
-		}
-	}
-}
-
-var errStopped = errors.New("stopped before it had started")
-
-// scarce reports whether a program could not be started for want of something that
-// comes back.
-func scarce(err error) bool {
-	for _, e := range []syscall.Errno{syscall.EAGAIN, syscall.ENOMEM, syscall.EMFILE, syscall.ENFILE, syscall.ETXTBSY} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *processes) tryStart(pr *proc, b *beginning) (int, error) {
-	search, _ := lookEnv(b.env, "PATH")
-	path, err := p.finder.find(b.argv[0], search)
-	if err != nil {
-		return 0, err
-	}
-	log, err := openLog(b.at.Log)
-	if err != nil {
-		return 0, err
-	}
-	defer syscall.Close(log)
-	attr := &syscall.ProcAttr{
-		Dir: b.at.Dir, Env: b.env, Sys: sysProcAttr,
-		Files: []uintptr{p.null.Fd(), uintptr(log), uintptr(log)},
-	}
-	pid, err := pr.fork(path, b.argv, attr)
-	if errors.Is(err, fs.ErrNotExist) && p.finder.forget(b.argv[0], search) {
-		if path, err = p.finder.find(b.argv[0], search); err != nil {
-			return 0, err
-		}
-		pid, err = pr.fork(path, b.argv, attr)
-	}
-	return pid, err
-}
-
-// explain words why a program could not be started.
-func explain(b *beginning, err error) error {
-	name := b.argv[0]
-	var why string
-	var file *fs.PathError
-	switch {
-	case err == nil || errors.Is(err, errStopped) || errors.Is(err, errNotInPath):
-		return err
-	case errors.As(err, &file):
-		return errors.New(agent.Explain(err))
-	case errors.Is(err, syscall.ENOENT):
-		why = "no such file, or the interpreter that its first line names does not exist"
-		if !strings.Contains(name, "/") {
-			why = "the interpreter that its first line names does not exist"
-		}
-	case errors.Is(err, syscall.EACCES):
-		why = "permission denied: it is not executable"
-	case errors.Is(err, syscall.ENOEXEC):
-		why = "exec format error: it is no program for this machine; a script begins with #! and its interpreter"
-	case errors.Is(err, syscall.EINVAL):
-		why = "the command, a variable or a value has a NUL byte in it"
-	case errors.Is(err, syscall.E2BIG):
-		return tooLong(b)
-	case errors.Is(err, syscall.EAGAIN):
-		why = "no more processes may be started (ulimit -u)"
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		why = "too many open files (ulimit -n)"
-	case errors.Is(err, syscall.ENOMEM):
-		why = "there is no memory to start a process"
-	default:
-		why = err.Error()
-	}
-	return fmt.Errorf("exec: %q: %s", name, why)
-}
-
-// tooLong says what is too long about a command.
-func tooLong(b *beginning) error {
-	name, size := longest(b.env)
-	if size >= maxArg {
-		return fmt.Errorf("exec: %q: the value of %s has %d bytes, and Linux takes %d in one: put it into a file", b.argv[0], name, size-len(name)-1, maxArg)
-	}
-	for _, arg := range b.argv {
-		if len(arg) >= maxArg {
-			return fmt.Errorf("exec: %q: an argument has %d bytes, and Linux takes %d in one: put it into a file", b.argv[0], len(arg), maxArg)
-		}
-	}
-	return fmt.Errorf("exec: %q: the command has %d bytes and its environment %d, more than the kernel takes: put the long ones into files",
-		b.argv[0], environSize(b.argv), environSize(b.env))
 }

@@ -161,7 +161,7 @@ func TestProcessEnvironment(t *testing.T) {
 	})
 	try.Job, try.Array, try.Index = try.Job.Child(2), true, 2
 	try.BatchAttempt, try.Attempt = 3, 5
-	try.Spec.FanOut, try.Spec.ArraySize = true, 4
+	try.Spec.FanOut, try.Spec.ArraySize, try.ArraySize = true, 4, 4
 	try.Spec.Tasks, try.Spec.Keys = engine.RangesOf(10, 11, 17, 18), []string{"a", "b", "c d", "e"}
 	try.Resources = engine.Resources{VCPUs: 1.5, MemoryMiB: 512}
 	if exit, _ := run(r, try); *exit.ExitCode != 0 {

@@ -19,20 +19,26 @@ type record struct {
 	ms   int64
 
 	instance string // o
-	pid      int
+	pid      int    // o, c
 	capacity model.Capacity
 
-	id   engine.JobID // s
+	id   engine.JobID // s, n
 	spec *engine.JobSpec
 
-	job, index, attempt int // r, x, f; t without attempt
+	op   string // a
+	body []byte // a, c
+
+	saved []byte // c, j
+
+	job, index, attempt int // r, x, f; t without attempt; c: how many jobs
 	exit                Exit
 	reason              string // t
 }
 
 // replay hands the lines of a journal to apply, up to the first that is torn or makes
-// no sense, as a crash may leave it at the end. It returns how many bytes are good.
-func replay(f *os.File, apply func(*record)) (int64, error) {
+// no sense, as a crash may leave it at the end. It returns how many bytes are good. An
+// error of apply ends it.
+func replay(f *os.File, apply func(*record) error) (int64, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return 0, err
 	}
@@ -59,7 +65,9 @@ func replay(f *os.File, apply func(*record)) (int64, error) {
 		if !ok {
 			return good, nil
 		}
-		apply(r)
+		if err := apply(r); err != nil {
+			return good, err
+		}
 		good += int64(len(line))
 	}
 }
@@ -83,6 +91,11 @@ func parseRecord(line string) (*record, bool) {
 			return nil, false
 		}
 		in.rest = ""
+	case 'n':
+		r.id = engine.JobID(in.text())
+	case 'a':
+		r.op = in.text()
+		r.body = in.body()
 	case 'r', 'x', 'f':
 		r.job, r.index, r.attempt = in.int(), in.int(), in.int()
 		if r.kind != 'r' {
@@ -90,7 +103,12 @@ func parseRecord(line string) (*record, bool) {
 		}
 	case 't':
 		r.job, r.index, r.reason = in.int(), in.int(), in.quoted()
-	case 'k':
+	case 'c':
+		r.pid, r.job, r.body = in.int(), in.int(), []byte(in.quoted())
+		r.saved, in.rest = []byte(in.rest), ""
+	case 'j':
+		r.saved, in.rest = []byte(in.rest), ""
+	case 'k', 'm':
 	default:
 		return nil, false
 	}
@@ -134,6 +152,16 @@ func (f *fields) quoted() string {
 	return s
 }
 
+// body returns the rest of the line, which may be quoted.
+func (f *fields) body() []byte {
+	if strings.HasPrefix(f.rest, `"`) {
+		return []byte(f.quoted())
+	}
+	body := []byte(f.rest)
+	f.rest = ""
+	return body
+}
+
 func (f *fields) exit() Exit {
 	var e Exit
 	if code := f.text(); code != "-" {
@@ -142,5 +170,9 @@ func (f *fields) exit() Exit {
 		e.ExitCode = &n
 	}
 	e.Reason, e.StatusReason = f.quoted(), f.quoted()
+	if f.rest != "" {
+		f.bad = f.bad || json.Unmarshal([]byte(f.rest), &e.Containers) != nil
+		f.rest = ""
+	}
 	return e
 }

@@ -62,16 +62,28 @@ func checkSpec(spec *engine.JobSpec) error {
 	return nil
 }
 
+// newRunning returns the try that an effect asks for.
 func newRunning(e *model.Effect) *running {
-	spec := e.Request.Payload.(*engine.JobSpec)
-	return &running{
+	r := &running{
 		Try: Try{
-			Job: e.ID(), Spec: spec, Index: max(e.Index, 0), Array: e.Index >= 0,
-			Attempt: taskAttempt(spec, e.Attempt), BatchAttempt: e.Attempt, Resources: e.Granted,
-			Queue: e.Request.Queue, ComputeEnvironment: computeEnvironment, LogStream: e.LogStream,
+			Job: e.ID(), Index: max(e.Index, 0), Array: e.Index >= 0, ArraySize: e.Request.ArraySize,
+			Attempt: e.Attempt, BatchAttempt: e.Attempt, Resources: e.Granted,
+			Queue: e.Request.Queue, ComputeEnvironment: e.Environment,
+			LogStream: e.LogStream, TaskID: e.TaskID,
 		},
 		job: e.Job, index: e.Index,
 	}
+	switch payload := e.Request.Payload.(type) {
+	case *engine.JobSpec:
+		r.Spec, r.Attempt = payload, taskAttempt(payload, e.Attempt)
+	case interface{ Task() *Task }:
+		r.Task = payload.Task()
+	case *Task:
+		r.Task = payload
+	default:
+		r.Task = &Task{} // which fails to start
+	}
+	return r
 }
 
 // taskAttempt numbers a try over all jobs that tried its task.
@@ -81,5 +93,5 @@ func taskAttempt(spec *engine.JobSpec, batchAttempt int) int {
 
 // Environment returns the variables that Batch sets for the try, as NAME=value.
 func (t *Try) Environment() []string {
-	return model.Environment(t.ComputeEnvironment, t.Queue, t.Job, t.BatchAttempt, t.Spec.ArraySize)
+	return model.Variables(t.ComputeEnvironment, t.Queue, t.Job, t.BatchAttempt, t.ArraySize)
 }

@@ -4,13 +4,17 @@ import (
 	"time"
 
 	"flow/engine"
+	"flow/executor/local/model"
 )
 
 // A Try is one attempt of a plain job or of a child of an array job, to be run.
 // It is not changed once handed to a Runner.
 type Try struct {
 	Job          engine.JobID     // of the plain job or the child: what Runner.Stop gets
-	Spec         *engine.JobSpec  // of the whole job; not to be changed
+	Spec         *engine.JobSpec  // a job of flow run; not to be changed
+	Task         *Task            // any other job; not to be changed
+	TaskID       string           // of the ECS task, 32 hexadecimal digits: unique to the try
+	ArraySize    int              // of the whole job; 0: a plain job
 	Index        int              // of the child in its array; 0 for a plain job
 	Array        bool             // a child of an array job
 	Attempt      int              // of the task over all jobs that tried it, from 1: names its directory and log
@@ -22,12 +26,10 @@ type Try struct {
 	LogStream          string // unique to the try; named as Batch names log streams
 }
 
-// An Exit is how a try ended, in Batch's words.
-type Exit struct {
-	ExitCode     *int   // nil: the program never reported one (it did not start, or was lost)
-	Reason       string // container reason, "" if there is nothing to tell
-	StatusReason string // engine.ReasonExited, engine.ReasonStartFailed, ...
-}
+// An Exit is how a try ended, in Batch's words: ExitCode nil if the program never
+// reported one (it did not start, or was lost), Reason of the container, StatusReason
+// engine.ReasonExited, engine.ReasonStartFailed, ...
+type Exit = model.Exit
 
 // A Runner runs tries. It decides nothing: neither order nor retries nor timeouts.
 // It is safe for concurrent use.
@@ -48,8 +50,17 @@ type Runner interface {
 	Close()
 }
 
+// An Async is a Runner whose tries need no thread to wait for them. Run is not called.
+type Async interface {
+	Runner
+
+	// Go begins a try and returns at once. It has started called once the program runs,
+	// and ended when the try has ended, but neither before Go has returned.
+	Go(t *Try, started func(), ended func(Exit))
+}
+
 // A Recoverer is a Runner that can clear up behind a process that was killed while
-// it ran tries. [Open] asks it before anything is started.
+// it ran tries. [OpenBatch] asks it before anything is started.
 type Recoverer interface {
 	// Leftovers ends whatever still runs of those tries (SIGTERM, grace, SIGKILL) and
 	// returns when nothing of them is left. All of them were STARTING or RUNNING when

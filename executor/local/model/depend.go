@@ -6,11 +6,12 @@ import "flow/engine"
 // by child is looked up when it is spawned.
 func (m *Model) depend(j *job) {
 	for _, d := range j.req.DependsOn {
-		on := m.jobs[d.Job]
+		on := m.find(d.Job)
 		switch {
 		case d.Type == engine.DependSequential:
 		case d.Type == engine.DependNToN:
 			j.sub = append(j.sub, on)
+			on.pins++
 		case !on.is(ended):
 			on.whole = append(on.whole, j)
 			j.waiting++
@@ -23,23 +24,22 @@ func (m *Model) depend(j *job) {
 // evaluate is the scheduler's first look at jobs: SUBMITTED to PENDING, or to RUNNABLE
 // where nothing is waited for.
 func (m *Model) evaluate() {
-	for k := 0; k < len(m.fresh); k++ {
-		m.spawn(m.fresh[k])
+	wait := m.cfg.Submitting.Milliseconds()
+	for m.fresh.len() > 0 && m.fresh.first().created+wait <= m.now {
+		m.spawn(m.fresh.pop())
 		m.settle()
-		m.fresh[k] = nil
 	}
-	m.fresh = m.fresh[:0]
 }
 
 // spawn makes the children of an array job; they are born PENDING (JobDetail.createdAt).
 func (m *Model) spawn(j *job) {
 	j.flags &^= submitted
+	j.list(engine.JobSubmitted, engine.JobPending)
 	n := j.req.size()
 	if a := j.array; a != nil {
-		a.kids = make([]child, n)
-		a.ready = make([]uint64, (n+63)/64)
+		j.spawned()
 		a.spawned, a.summarized = m.now, m.now
-		a.summary[engine.JobSubmitted], a.summary[engine.JobPending] = 0, n
+		a.summary[engine.JobPending] = n
 	}
 	sequential := j.req.sequential()
 	for i := range n {
@@ -50,6 +50,7 @@ func (m *Model) spawn(j *job) {
 		}
 	}
 	for _, on := range j.sub {
+		on.pins--
 		if !on.is(ended) {
 			on.array.each = append(on.array.each, j)
 		}
@@ -64,10 +65,35 @@ func (m *Model) spawn(j *job) {
 		}
 	}
 	j.sub = nil
+	m.stopSpawned(j)
 	if j.is(doomed) {
 		m.failAll(j)
 	} else if j.waiting == 0 {
 		m.releaseAll(j)
+	}
+}
+
+// spawned makes room for the children of an array job.
+func (j *job) spawned() {
+	a, n := j.array, j.req.size()
+	a.kids = make([]child, n)
+	a.ready = make([]uint64, (n+63)/64)
+	a.summary[engine.JobSubmitted] = 0
+}
+
+// stopSpawned ends a job that was terminated or cancelled while it was SUBMITTED.
+func (m *Model) stopSpawned(j *job) {
+	for i := range j.req.size() {
+		switch c := j.kid(i); {
+		case !j.is(terminated | cancelled):
+			return
+		case c.status.Ended():
+		case j.is(terminated):
+			c.flags |= isTerminated
+			m.end(j, i, c, engine.JobFailed, whyStop)
+		default:
+			c.flags |= isCancelled
+		}
 	}
 }
 
@@ -77,6 +103,7 @@ func (m *Model) end(j *job, i int, c *child, s engine.JobStatus, w why) {
 		j.unready(i, c)
 	}
 	m.set(j, c, s)
+	m.giveBack(j, c)
 	c.why = w
 	c.stopped = m.now
 	m.settling = append(m.settling, ref{j, i})
@@ -112,9 +139,10 @@ func (m *Model) tell(r ref) {
 		a.each = nil
 	}
 	j.flags |= ended
-	if m.cfg.Retention > 0 {
-		m.past = append(m.past, j)
+	if j.array != nil {
+		j.list(engine.JobPending, j.status())
 	}
+	m.ended(j)
 	for _, d := range j.whole {
 		d.waiting--
 		switch {

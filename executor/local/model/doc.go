@@ -17,6 +17,14 @@
 //	}
 //	sleepUntil(m.Wake()) // and m.Tick(now) again
 //
+// Unless told otherwise there is one compute environment, and a queue is there when a job
+// names it; that is the Batch of `flow run`. With [Config.Declared] environments, queues,
+// scheduling policies and consumable resources are created, changed and deleted as on AWS.
+//
+// A million jobs are no burden: [Model.Submit] costs the same beside them, a listing looks
+// at the jobs it yields and no others, and ended jobs can be bounded by age and number.
+// [Model.Save] and [Restore] let a journal of inputs begin anew.
+//
 // Where the documents of AWS Batch leave a point open, docs/local.md says which side
 // the model takes. Comments cite the Batch User Guide by the name of the page.
 package model

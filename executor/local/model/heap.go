@@ -1,5 +1,7 @@
 package model
 
+import "iter"
+
 // A heap gives its least element first. (container/heap would box every element.)
 type heap[T any] struct {
 	less func(a, b T) bool
@@ -58,5 +60,25 @@ func (h *heap[T]) keep(ok func(T) bool) {
 	h.all = kept
 	for i := len(h.all)/2 - 1; i >= 0; i-- {
 		h.down(i)
+	}
+}
+
+// sorted yields the elements, the least first, and leaves the heap as it is. The first
+// few of many cost little.
+func (h *heap[T]) sorted() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		if len(h.all) == 0 {
+			return
+		}
+		next := heap[int]{less: func(a, b int) bool { return h.less(h.all[a], h.all[b]) }}
+		for next.push(0); len(next.all) > 0; {
+			i := next.pop()
+			if !yield(h.all[i]) {
+				return
+			}
+			for child := 2*i + 1; child <= 2*i+2 && child < len(h.all); child++ {
+				next.push(child)
+			}
+		}
 	}
 }

@@ -13,16 +13,19 @@ type job struct {
 	req     *Request
 	queue   *queue
 	seq     int64 // order of submission
-	place   int   // in Model.list
 	created int64 // all times: milliseconds since 1970; 0: never
+
+	chunk *chunk // where the lists of its queue have it
+	slot  uint16
 
 	one   child  // of a plain job
 	array *array // of an array job
 
-	waiting int    // whole jobs it depends on that have not succeeded yet
+	flags   jobFlags
+	waiting uint8  // whole jobs it depends on that have not succeeded yet
+	pins    int32  // SUBMITTED jobs that have it in sub: it must not be forgotten yet
 	sub     []*job // N_TO_N dependencies; until it is spawned
 	whole   []*job // the jobs that wait for all of this one
-	flags   jobFlags
 	stop    string // the reason given with the first Terminate or Cancel of all of it
 
 	older, newer *job // of the same name
@@ -53,8 +56,9 @@ type child struct {
 	attempt uint8 // number of the last try begun; 0: none
 	waiting uint8 // single children it depends on that have not succeeded yet
 	exit    int32 // exit code of the last try, if flagged
+	place   int32 // environment of the last try, an index into Model.places
 	started int64 // of the last try; 0: it did not reach RUNNING
-	stopped int64
+	stopped int64 // while RUNNABLE: since when
 	more    *more
 }
 
@@ -62,8 +66,9 @@ type child struct {
 type more struct {
 	attempts     []engine.JobAttempt // the ended ones, without the last if the child has ended with it
 	reason       string              // container reason of the last try
-	statusReason string              // if why is whyOther
-	stop         string              // reason of Terminate or Cancel, if not the job's
+	containers   []engine.ContainerResult
+	statusReason string // if why is whyOther
+	stop         string // reason of Terminate or Cancel, if not the job's
 }
 
 type jobFlags uint8
@@ -75,6 +80,8 @@ const (
 	cancelled                       // Cancel of all of it
 	queued                          // in its queue's heap
 	ended                           // told to what depends on it
+	vanished                        // by Forget: unknown, but not gone yet
+	forgotten                       // gone
 )
 
 type childFlags uint8
@@ -84,6 +91,8 @@ const (
 	isTerminated                        // by Terminate
 	isCancelled                         // by Cancel, perhaps to take effect later
 	isOverdue                           // its timeout has passed
+	isLost                              // by Lose: its host is gone
+	holds                               // what it needs of consumable resources is its own
 	atFront                             // RUNNABLE at the front of the queue
 )
 
@@ -96,12 +105,11 @@ const (
 	whyDependency     // engine.ReasonDependency
 	whyTimeout        // engine.ReasonTimeout
 	whyStop           // what was given to Terminate or Cancel
-	whyMaxVCPUs       // RUNNABLE for ever
-	whyTooLarge       // likewise
+	whyBlocked        // RUNNABLE at the head of its queue: queue.stuck.reason
 	whyOther          // more.statusReason
 )
 
-// Texts of a job that can never be placed (Batch User Guide, job_stuck_in_runnable).
+// Texts of a job that blocks its queue (Batch User Guide, job_stuck_in_runnable).
 const (
 	ReasonMaxVCPUs = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU requirement of the job."
 	ReasonTooLarge = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue."
@@ -166,10 +174,8 @@ func (j *job) statusReason(c *child) string {
 		return engine.ReasonTimeout
 	case whyStop:
 		return j.stopReason(c)
-	case whyMaxVCPUs:
-		return ReasonMaxVCPUs
-	case whyTooLarge:
-		return ReasonTooLarge
+	case whyBlocked:
+		return j.queue.stuck.reason
 	case whyOther:
 		return c.more.statusReason
 	default:

@@ -26,11 +26,11 @@ func TestNamesAndQueues(t *testing.T) {
 	if got, want := ids(w.Named("X")), []engine.JobID{"a", "b", "d"}; !slices.Equal(got, want) {
 		t.Errorf("named X: %v, want %v, oldest first", got, want)
 	}
-	if got, want := ids(w.Queue("q", engine.JobSubmitted)), []engine.JobID{"c", "a"}; !slices.Equal(got, want) {
+	if got, want := ids(w.Jobs("q", engine.JobSubmitted, 0)), []engine.JobID{"c", "a"}; !slices.Equal(got, want) {
 		t.Errorf("in q: %v, want %v, newest first", got, want)
 	}
 	w.tick()
-	if got := ids(w.Queue("q", engine.JobSubmitted)); got != nil {
+	if got := ids(w.Jobs("q", engine.JobSubmitted, 0)); got != nil {
 		t.Errorf("SUBMITTED in q: %v", got)
 	}
 	if got := ids(w.Named("z")); got != nil {
@@ -61,8 +61,8 @@ func TestRetention(t *testing.T) {
 		t.Errorf("found %v", v.ID)
 	}
 	w.want("array", "PENDING", "waits", "PENDING")
-	if len(w.list) > 100 || len(w.jobs) != 2 || len(w.names) != 2 {
-		t.Errorf("kept: %d in the list, %d jobs, %d names", len(w.list), len(w.jobs), len(w.names))
+	if q := w.byQueue["q"]; len(w.past) > 0 || q.chunks[0].left != 2 || len(w.jobs) != 2 || len(q.names) != 2 {
+		t.Errorf("kept: %d ended, %d in the list, %d jobs, %d names", len(w.past), q.chunks[0].left, len(w.jobs), len(q.names))
 	}
 	if err := w.Submit(w.now, "late", req("late", after("jobA"))); !isRefusal(err) {
 		t.Errorf("a dependency that has aged out: %v", err)
@@ -128,12 +128,12 @@ func TestChildrenByPages(t *testing.T) {
 }
 
 func TestEnvironment(t *testing.T) {
-	got := Environment("ce", "q", "a:3", 2, 10)
+	got := Variables("ce", "q", "a:3", 2, 10)
 	want := []string{"AWS_BATCH_CE_NAME=ce", "AWS_BATCH_JQ_NAME=q", "AWS_BATCH_JOB_ID=a:3", "AWS_BATCH_JOB_ATTEMPT=2", "AWS_BATCH_JOB_ARRAY_INDEX=3", "AWS_BATCH_JOB_ARRAY_SIZE=10"}
 	if !slices.Equal(got, want) {
 		t.Errorf("child: %q", got)
 	}
-	if got := Environment("ce", "q", "a", 1, 0); !slices.Equal(got, []string{"AWS_BATCH_CE_NAME=ce", "AWS_BATCH_JQ_NAME=q", "AWS_BATCH_JOB_ID=a", "AWS_BATCH_JOB_ATTEMPT=1"}) {
+	if got := Variables("ce", "q", "a", 1, 0); !slices.Equal(got, []string{"AWS_BATCH_CE_NAME=ce", "AWS_BATCH_JQ_NAME=q", "AWS_BATCH_JOB_ID=a", "AWS_BATCH_JOB_ATTEMPT=1"}) {
 		t.Errorf("plain job: %q", got)
 	}
 }

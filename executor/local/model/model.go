@@ -1,11 +1,11 @@
 package model
 
 import (
+	"iter"
 	"strings"
 	"time"
 
 	"flow/engine"
-	"flow/executor"
 )
 
 // Config is what a Model is made with.
@@ -18,17 +18,37 @@ type Config struct {
 	Grace time.Duration
 	// Retention is how long ended jobs are known; 0: for ever. AWS promises 7 days.
 	Retention time.Duration
-	// ComputeEnvironment is its name; "": "local".
+	// KeepEnded is how many ended tasks are known at most, an array counting with its
+	// children; those that ended first are forgotten first. The job that ended last is
+	// always kept. 0: no limit.
+	KeepEnded int
+	// ComputeEnvironment is its name, unless Declared; "": "local".
 	ComputeEnvironment string
 	// Instance is the id of the one EC2 instance, for the reason of a host loss.
 	Instance string
+
+	// Declared is a Batch in which environments and queues are there when they have been
+	// created, as on AWS, and whose limits are those of AWS. Capacity is then the machine
+	// behind all environments; a zero field of it is no limit, and a job that asks for
+	// more is cut down to it. Else a queue is there when a job names it, and there is one
+	// environment of the size of Capacity.
+	Declared bool
+	// Settle is how long environments and queues are CREATING, UPDATING and DELETING.
+	Settle time.Duration
+	// Forgotten, if not nil, is called when a job is dropped, with the ids of the ECS tasks
+	// that all its tries had: what is kept of them elsewhere can go as well. It must not
+	// use the model, and tasks is only good until it returns.
+	Forgotten func(r *Request, tasks iter.Seq[string])
+	// Submitting is how long a job is SUBMITTED at least; 0: until the next Tick.
+	Submitting time.Duration
 }
 
-// Capacity is the size of the one instance that all jobs are packed on.
+// Capacity is the size of an instance: the one that all jobs are packed on, or the
+// largest of an environment.
 type Capacity struct {
-	VCPUs     float64
-	MemoryMiB int
-	GPUs      int
+	VCPUs     float64 `json:"vcpus,omitempty"`
+	MemoryMiB int     `json:"memory_mib,omitempty"`
+	GPUs      int     `json:"gpus,omitempty"`
 }
 
 // A Model is AWS Batch, to its caller's clock. It is not safe for concurrent use.
@@ -37,17 +57,23 @@ type Model struct {
 	now  int64 // never goes back
 	seq  int64
 	jobs map[engine.JobID]*job
-	list []*job // in order of submission; nil: forgotten
 
-	names    map[string]nameList // by lower-case name
-	fresh    []*job              // SUBMITTED: for the scheduler to look at
-	settling []ref               // ended children that have not been told to what depends on them
-	past     []*job              // ended jobs, oldest end first
-	holes    int                 // nils in list
+	fresh    fifo[*job] // SUBMITTED: for the scheduler to look at
+	settling []ref      // ended children that have not been told to what depends on them
+	past     []*job     // ended jobs, oldest end first
+	pastGone int        // forgotten ones among them
+	kept     int        // tasks of those that are not
+	vanished []*job     // see Forget
 
-	queues   []*queue // in order of their first use
-	byQueue  map[string]*queue
-	turn     int // the queue that is next to start a job
+	places       []*environment // all that ever were, by the number that children have; see child.place
+	environments map[string]*environment
+	queues       []*queue // in order of their creation, or first use
+	byQueue      map[string]*queue
+	tiers        []*tier // the queues by priority, highest first
+	policies     map[string]*Policy
+	consumables  map[string]*consumable
+	nextChange   int64 // when an environment or a queue settles; 0: never
+
 	size     amount
 	used     amount
 	active   int // children STARTING or RUNNING
@@ -63,9 +89,6 @@ type ref struct {
 	index int
 }
 
-// nameList is the ends of the chain of jobs that share a name.
-type nameList struct{ oldest, newest *job }
-
 // New returns a Batch with no jobs.
 func New(cfg Config) *Model {
 	if cfg.Grace == 0 {
@@ -74,248 +97,41 @@ func New(cfg Config) *Model {
 	if cfg.ComputeEnvironment == "" {
 		cfg.ComputeEnvironment = "local"
 	}
-	return &Model{
-		cfg:      cfg,
-		jobs:     map[engine.JobID]*job{},
-		names:    map[string]nameList{},
-		byQueue:  map[string]*queue{},
-		size:     cfg.Capacity.amount(),
-		timeouts: heap[timeout]{less: timeout.before},
+	m := &Model{
+		cfg:          cfg,
+		jobs:         map[engine.JobID]*job{},
+		environments: map[string]*environment{},
+		byQueue:      map[string]*queue{},
+		policies:     map[string]*Policy{},
+		consumables:  map[string]*consumable{},
+		timeouts:     heap[timeout]{less: timeout.before},
+	}
+	m.resize(cfg.Capacity)
+	if !cfg.Declared {
+		m.addPlace(cfg.ComputeEnvironment)
+	}
+	return m
+}
+
+// noLimit is more of anything than jobs can use.
+const noLimit = 1 << 60
+
+// resize sets the size of the machine.
+func (m *Model) resize(c Capacity) {
+	m.cfg.Capacity = c
+	m.size = c.amount()
+	if m.cfg.Declared {
+		m.size = c.limit()
 	}
 }
 
-// Submit accepts a job under an id that nobody has used before, or refuses it with an
-// executor.Refusal. The job is SUBMITTED until the next Tick.
-func (m *Model) Submit(now time.Time, id engine.JobID, r *Request) error {
-	m.clock(now)
-	if err := m.Check(r); err != nil {
-		return err
-	}
-	if _, index := id.Split(); id == "" || index >= 0 || m.jobs[id] != nil {
-		return refuse("Job id %q is in use or is not an id", id)
-	}
-	m.seq++
-	j := &job{id: id, req: r, seq: m.seq, created: m.now, flags: submitted, queue: m.queue(r.Queue)}
-	if r.ArraySize > 0 {
-		j.array = &array{summarized: m.now}
-		j.array.summary[engine.JobSubmitted] = r.ArraySize
-	}
-	m.depend(j)
-	m.jobs[id] = j
-	j.place = len(m.list)
-	m.list = append(m.list, j)
-	m.addName(j)
-	m.fresh = append(m.fresh, j)
-	return nil
-}
-
-// Check returns the executor.Refusal that Submit would answer a request with, or nil.
-func (m *Model) Check(r *Request) error {
-	if err := r.check(m.cfg.Strict); err != nil {
-		return err
-	}
-	for _, d := range r.DependsOn {
-		if err := r.checkDependency(d, m.jobs[d.Job]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Started reports that the program of a try runs: STARTING to RUNNING. index is -1 for
-// a plain job. It is false, and nothing changes, if that try is not STARTING.
-func (m *Model) Started(now time.Time, id engine.JobID, index, attempt int) bool {
-	m.begin(now)
-	j, i, c := m.try(id, index, attempt)
-	if c == nil || c.status != engine.JobStarting {
-		return false
-	}
-	m.run(j, i, c)
-	return true
-}
-
-func (m *Model) run(j *job, i int, c *child) {
-	m.set(j, c, engine.JobRunning)
-	c.started = m.now
-	if t := j.req.Timeout; t > 0 {
-		m.timeouts.push(timeout{at: m.now + t.Milliseconds(), ref: ref{j, i}, attempt: c.attempt})
+// clock moves the model's time on, never back, and with it what settles by itself.
+func (m *Model) clock(now time.Time) {
+	m.now = max(m.now, millis(now))
+	if m.nextChange != 0 && m.nextChange <= m.now {
+		m.mature()
 	}
 }
-
-// An Exit is how a try ended.
-type Exit struct {
-	ExitCode     *int   // nil: the container never reported one
-	Reason       string // of the container
-	StatusReason string // "": engine.ReasonExited
-}
-
-// Exited reports that a try has ended: exit code 0 is success, everything else is a
-// failure that may be tried again (Batch User Guide, job_retries). It is false, and
-// nothing changes, if that try is not under way.
-func (m *Model) Exited(now time.Time, id engine.JobID, index, attempt int, e Exit) bool {
-	m.begin(now)
-	j, i, c := m.try(id, index, attempt)
-	if c == nil || !c.live() {
-		return false
-	}
-	if c.status == engine.JobStarting && e.ExitCode != nil {
-		m.run(j, i, c) // it must have run to have an exit code
-	}
-	m.exit(j, i, c, e)
-	m.settle()
-	return true
-}
-
-// maxContainerReason is how much Batch keeps of a container's reason (AttemptContainerDetail).
-const maxContainerReason = 255
-
-func (m *Model) exit(j *job, i int, c *child, e Exit) {
-	m.used = m.used.minus(m.grant(j.req))
-	if c.started > 0 && j.req.Timeout > 0 {
-		m.staleTimeout()
-	}
-	c.stopped = m.now
-	if e.ExitCode != nil {
-		c.exit = int32(*e.ExitCode)
-		c.flags |= hasExit
-	}
-	if e.Reason != "" {
-		c.details().reason = cut(e.Reason, maxContainerReason)
-	}
-	c.why = whyExited
-	switch {
-	case c.is(isOverdue):
-		c.why = whyTimeout
-	case c.is(isTerminated):
-		c.why = whyStop
-	case e.StatusReason != "" && e.StatusReason != engine.ReasonExited:
-		c.why = whyOther
-		c.details().statusReason = e.StatusReason
-	}
-	switch {
-	case c.is(isOverdue | isTerminated): // even a program that exits 0 when told to stop
-		m.end(j, i, c, engine.JobFailed, c.why)
-	case e.ExitCode != nil && *e.ExitCode == 0:
-		m.end(j, i, c, engine.JobSucceeded, c.why)
-	case m.retries(j, c, e):
-		d := c.details()
-		d.attempts = append(d.attempts, j.lastAttempt(i, c))
-		m.enqueue(j, i, c, true)
-	default:
-		m.end(j, i, c, engine.JobFailed, c.why)
-	}
-}
-
-func (m *Model) retries(j *job, c *child, e Exit) bool {
-	return executor.Retries(int(c.attempt), j.req.Attempts, j.req.Evaluate, &engine.JobAttempt{
-		ExitCode:     e.ExitCode,
-		Reason:       e.Reason,
-		StatusReason: j.statusReason(c),
-	})
-}
-
-// Terminate ends a job, or a child, or all children of an array parent (Batch API,
-// TerminateJob): what has not begun is FAILED at once, what is under way is stopped.
-// An unknown or ended job is no error; a reason that Batch would refuse is.
-func (m *Model) Terminate(now time.Time, id engine.JobID, reason string) error {
-	return m.stop(now, id, reason, terminated, m.terminate)
-}
-
-func (m *Model) terminate(j *job, i int, c *child, reason string) {
-	if c.status.Ended() || c.is(isOverdue|isTerminated) {
-		return // who comes first gives the reason
-	}
-	c.flags |= isTerminated
-	j.setStop(c, reason)
-	if c.live() {
-		m.effect(Stop, j, i, c)
-	} else {
-		m.end(j, i, c, engine.JobFailed, whyStop)
-	}
-}
-
-// Cancel ends what has not begun (Batch API, CancelJob): a RUNNABLE job at once, a
-// PENDING one when its dependencies have ended. It does nothing to what is STARTING or
-// RUNNING.
-func (m *Model) Cancel(now time.Time, id engine.JobID, reason string) error {
-	return m.stop(now, id, reason, cancelled, m.cancel)
-}
-
-func (m *Model) cancel(j *job, i int, c *child, reason string) {
-	if c.status.Ended() || c.live() || c.is(isCancelled|isTerminated) {
-		return
-	}
-	c.flags |= isCancelled
-	j.setStop(c, reason)
-	if c.status == engine.JobRunnable {
-		m.end(j, i, c, engine.JobFailed, whyStop)
-	}
-}
-
-// stop applies one to a child, or to all tasks of a job.
-func (m *Model) stop(now time.Time, id engine.JobID, reason string, flag jobFlags, one func(*job, int, *child, string)) error {
-	m.begin(now)
-	switch {
-	case id == "":
-		return refuse("JobId cannot be empty")
-	case reason == "" || len(reason) > executor.MaxReasonLength:
-		return refuse("Reason should have 1 to %d characters, got %d", executor.MaxReasonLength, len(reason))
-	}
-	parent, index := id.Split()
-	j := m.jobs[parent]
-	switch {
-	case j == nil || j.is(ended) || index >= j.req.ArraySize:
-		return nil
-	case index >= 0:
-		one(j, index, j.kid(index), reason)
-	default:
-		j.flags |= flag
-		if j.stop == "" {
-			j.stop = reason
-		}
-		for i := range j.req.size() {
-			one(j, i, j.kid(i), reason)
-		}
-	}
-	m.settle()
-	return nil
-}
-
-// setStop keeps the reason a child is ended with: with the job if it is the same.
-func (j *job) setStop(c *child, reason string) {
-	if j.stop != reason || c.more != nil && c.more.stop != "" {
-		c.details().stop = reason
-	}
-}
-
-// HostLost is the statusReason of a try whose instance has gone (Batch User Guide,
-// bestpractice6).
-func HostLost(instance string) string {
-	return engine.ReasonHostLost + " (instance " + instance + ") terminated."
-}
-
-// Restart replaces the instance: whatever is under way on it is lost, and tried again
-// if the job's retry strategy says so.
-func (m *Model) Restart(now time.Time, size Capacity, instance string) {
-	m.begin(now)
-	lost := Exit{StatusReason: HostLost(m.cfg.Instance)}
-	for _, j := range m.list {
-		if j == nil || j.is(ended) {
-			continue
-		}
-		for i := range j.req.size() {
-			if c := j.kid(i); c.live() {
-				m.exit(j, i, c, lost)
-			}
-		}
-	}
-	m.cfg.Capacity, m.cfg.Instance = size, instance
-	m.size, m.used = size.amount(), amount{}
-	m.settle()
-}
-
-// clock moves the model's time on, never back.
-func (m *Model) clock(now time.Time) { m.now = max(m.now, millis(now)) }
 
 // begin is how every input but Submit begins: what was submitted is looked at first.
 func (m *Model) begin(now time.Time) {
@@ -323,21 +139,15 @@ func (m *Model) begin(now time.Time) {
 	m.evaluate()
 }
 
-// try returns the child whose try is the one of that number, or nil.
-func (m *Model) try(id engine.JobID, index, attempt int) (*job, int, *child) {
-	j := m.jobs[id]
-	if j == nil || index >= j.req.size() || (index < 0) != (j.array == nil) {
-		return nil, 0, nil
+// find returns the plain job or array job of an id, or nil.
+func (m *Model) find(id engine.JobID) *job {
+	if j := m.jobs[id]; j != nil && !j.is(vanished) {
+		return j
 	}
-	i := max(index, 0)
-	c := j.kid(i)
-	if int(c.attempt) != attempt {
-		return nil, 0, nil
-	}
-	return j, i, c
+	return nil
 }
 
-// set changes the status of a child, and what is counted by status.
+// set changes the status of a child, and what is counted and listed by status.
 func (m *Model) set(j *job, c *child, s engine.JobStatus) {
 	if c.live() {
 		m.active--
@@ -346,23 +156,13 @@ func (m *Model) set(j *job, c *child, s engine.JobStatus) {
 		a.summary[c.status]--
 		a.summary[s]++
 		a.summarized = m.now
+	} else {
+		j.list(c.status, s)
 	}
 	c.status = s
 	if c.live() {
 		m.active++
 	}
-}
-
-func (m *Model) addName(j *job) {
-	key := strings.ToLower(j.req.Name)
-	l := m.names[key]
-	if l.newest == nil {
-		l.oldest = j
-	} else {
-		l.newest.newer, j.older = j, l.newest
-	}
-	l.newest = j
-	m.names[key] = l
 }
 
 // cut shortens s to at most n bytes, not in the middle of a character.

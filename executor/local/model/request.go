@@ -11,20 +11,30 @@ import (
 // A Request is a job to submit, in Batch's terms (SubmitJob, with the job definition
 // merged in). The model keeps it and never changes it; nor may its caller.
 type Request struct {
-	Name       string // need not be unique
-	Queue      string
-	Definition string // name of the job definition: the head of the names of log streams
-	ArraySize  int    // 0: a plain job; else 2 to 10,000
-	DependsOn  []engine.Dependency
-	Attempts   int // tries in all, 1 to 10; 0: one
-	Evaluate   []engine.EvaluateOn
-	Timeout    time.Duration // of one attempt, from RUNNING; 0: none
+	Name       string              `json:"name"` // need not be unique
+	Queue      string              `json:"queue"`
+	Definition string              `json:"definition,omitempty"` // name of the job definition: the head of the names of log streams
+	ArraySize  int                 `json:"array_size,omitempty"` // 0: a plain job; else 2 to 10,000
+	DependsOn  []engine.Dependency `json:"depends_on,omitempty"`
+	Attempts   int                 `json:"attempts,omitempty"` // tries in all, 1 to 10; 0: one
+	Evaluate   []engine.EvaluateOn `json:"evaluate_on_exit,omitempty"`
+	Timeout    time.Duration       `json:"timeout,omitempty"` // of one attempt, from RUNNING; 0: none
 	engine.Resources
-	Tags map[string]string
+	Tags map[string]string `json:"tags,omitempty"`
+
+	LogPrefix   string `json:"log_prefix,omitempty"` // the head of the names of log streams; "": Definition
+	ShareID     string `json:"share_id,omitempty"`   // shareIdentifier, for queues with a Policy
+	Priority    int    `json:"priority,omitempty"`   // schedulingPriority within its share
+	Consumables []Need `json:"consumables,omitempty"`
+	Fargate     bool   `json:"fargate,omitempty"` // wants a Fargate environment, else one of EC2
+
+	// Undispatchable, if not empty, is why the job FAILs with this statusReason when it is
+	// about to be started, without an attempt: its overrides are too long, for example.
+	Undispatchable string `json:"undispatchable,omitempty"`
 
 	// Payload is what the job runs. The model hands it back in effects, and looks at it
 	// no further.
-	Payload any
+	Payload any `json:"-"`
 }
 
 // size returns the number of children; 1 for a plain job.

@@ -280,6 +280,7 @@ func TestTerminate(t *testing.T) {
 			t.Errorf("Terminate(%q) with a reason of %d: %v", id, len(reason), err)
 		}
 	}
+	terminate("b", strings.Repeat("é", 1024)) // characters, not bytes
 }
 
 // A job that waits for its retry ends without one more attempt.

@@ -2,7 +2,6 @@ package model
 
 import (
 	"math"
-	"math/bits"
 	"time"
 
 	"flow/engine"
@@ -18,14 +17,19 @@ const (
 
 // An Effect is what the caller of Tick has to do.
 type Effect struct {
-	Kind      EffectKind
-	Job       engine.JobID // the plain job, or the array parent
-	Index     int          // of the child; -1: a plain job
-	Attempt   int          // from 1
-	Request   *Request
-	Granted   engine.Resources // what it may use
-	LogStream string
-	Grace     time.Duration // of a Stop
+	Kind    EffectKind
+	Job     engine.JobID // the plain job, or the array parent
+	Index   int          // of the child; -1: a plain job
+	Attempt int          // from 1
+	Request *Request
+	Granted engine.Resources // what it may use
+
+	Environment string // where it was placed
+	TaskID      string // of the ECS task, new for every try: 32 hexadecimal digits
+	LogStream   string // the name of its log, if it has one container
+
+	Grace time.Duration // of a Stop
+	Lost  bool          // of a Stop: the host is gone, so kill it; see Lose
 }
 
 // ID returns the id of the plain job or of the child.
@@ -37,14 +41,24 @@ func (e *Effect) ID() engine.JobID {
 }
 
 func (m *Model) effect(k EffectKind, j *job, i int, c *child) {
-	e := Effect{Kind: k, Job: j.id, Index: j.outer(i), Attempt: int(c.attempt), Request: j.req}
-	if k == Start {
-		e.Granted = m.granted(j.req)
-		e.LogStream = j.logStream(i, int(c.attempt))
-	} else {
+	m.effects = append(m.effects, Effect{})
+	e := &m.effects[len(m.effects)-1]
+	e.Kind, e.Job, e.Index, e.Attempt, e.Request = k, j.id, j.outer(i), int(c.attempt), j.req
+	switch {
+	case k == Start:
+		m.started(e, j, i, c)
+	case c.is(isLost):
+		e.Lost = true
+	default:
 		e.Grace = m.cfg.Grace
 	}
-	m.effects = append(m.effects, e)
+}
+
+// started fills in what only a Start has.
+func (m *Model) started(e *Effect, j *job, i int, c *child) {
+	e.Granted, e.Environment = m.granted(j.req), m.places[c.place].Name
+	e.LogStream = j.logStream(i, e.Attempt)
+	e.TaskID = taskID(e.LogStream)
 }
 
 // Tick lets the scheduler work: it looks at new jobs, stops the tries whose timeout
@@ -54,7 +68,8 @@ func (m *Model) effect(k EffectKind, j *job, i int, c *child) {
 func (m *Model) Tick(now time.Time) []Effect {
 	m.begin(now)
 	m.overdue()
-	m.dispatch()
+	for m.dispatch(); m.expire(); m.dispatch() {
+	}
 	m.forget()
 	out := m.effects
 	clear(m.spare)
@@ -64,6 +79,9 @@ func (m *Model) Tick(now time.Time) []Effect {
 
 // Active returns how many tries are STARTING or RUNNING.
 func (m *Model) Active() int { return m.active }
+
+// Known returns how many jobs are known, of whatever status; children are not counted.
+func (m *Model) Known() int { return len(m.jobs) }
 
 // An amount is resources, in whole numbers: vCPUs in thousandths.
 type amount struct{ cpu, memory, gpu int64 }
@@ -86,150 +104,53 @@ func (c Capacity) amount() amount {
 	return amount{int64(c.VCPUs*1000 + 1e-6), int64(c.MemoryMiB), int64(c.GPUs)}
 }
 
-// grant is what a job takes of the instance.
-func (m *Model) grant(r *Request) amount {
-	a := amount{thousandths(r.VCPUs), int64(r.MemoryMiB), int64(r.GPUs)}
-	if !m.cfg.Strict {
+// limit is the amount of a capacity of which a zero field is no limit, and a negative one
+// is none at all.
+func (c Capacity) limit() amount {
+	a := c.amount()
+	for _, n := range []*int64{&a.cpu, &a.memory, &a.gpu} {
+		switch {
+		case *n == 0:
+			*n = noLimit
+		case *n < 0:
+			*n = 0
+		}
+	}
+	return a
+}
+
+// want is what a job asks for.
+func (r *Request) want() amount {
+	return amount{thousandths(r.VCPUs), int64(r.MemoryMiB), int64(r.GPUs)}
+}
+
+// cuts reports whether jobs are cut down to the machine.
+func (m *Model) cuts() bool { return !m.cfg.Strict || m.cfg.Declared }
+
+// grant is what a job that wants so much takes of the machine.
+func (m *Model) grant(a amount) amount {
+	if m.cuts() {
 		a = amount{min(a.cpu, m.size.cpu), min(a.memory, m.size.memory), min(a.gpu, m.size.gpu)}
 	}
 	return a
 }
 
 func (m *Model) granted(r *Request) engine.Resources {
-	out := r.Resources
-	if !m.cfg.Strict {
-		out.VCPUs = min(out.VCPUs, m.cfg.Capacity.VCPUs)
-		out.MemoryMiB = min(out.MemoryMiB, m.cfg.Capacity.MemoryMiB)
-		out.GPUs = min(out.GPUs, m.cfg.Capacity.GPUs)
+	out, c := r.Resources, m.cfg.Capacity
+	if !m.cuts() {
+		return out
+	}
+	all := m.cfg.Declared // a zero field is no limit then
+	if !all || c.VCPUs > 0 {
+		out.VCPUs = min(out.VCPUs, c.VCPUs)
+	}
+	if !all || c.MemoryMiB > 0 {
+		out.MemoryMiB = min(out.MemoryMiB, c.MemoryMiB)
+	}
+	if !all || c.GPUs > 0 {
+		out.GPUs = min(out.GPUs, c.GPUs)
 	}
 	return out
-}
-
-// A queue gives its RUNNABLE children out in the order in which their jobs were
-// submitted, children by index; retries go first. Whatever is at its head blocks the
-// rest until it fits (job_scheduling, job_stuck_in_runnable).
-type queue struct {
-	name  string
-	front []ref      // retries, the last one first
-	jobs  heap[*job] // that have RUNNABLE children
-}
-
-func (m *Model) queue(name string) *queue {
-	q := m.byQueue[name]
-	if q == nil {
-		q = &queue{name: name, jobs: heap[*job]{less: func(a, b *job) bool { return a.seq < b.seq }}}
-		m.byQueue[name] = q
-		m.queues = append(m.queues, q)
-	}
-	return q
-}
-
-// enqueue makes a child RUNNABLE.
-func (m *Model) enqueue(j *job, i int, c *child, front bool) {
-	m.set(j, c, engine.JobRunnable)
-	q := j.queue
-	if front {
-		c.flags |= atFront
-		q.front = append(q.front, ref{j, i})
-		return
-	}
-	if a := j.array; a != nil {
-		word := i / 64
-		a.ready[word] |= 1 << (i % 64)
-		a.readyFrom = min(a.readyFrom, word)
-		a.readyCount++
-	}
-	if !j.is(queued) {
-		j.flags |= queued
-		q.jobs.push(j)
-	}
-}
-
-// unready takes a child that is about to leave RUNNABLE out of its queue. The queue's
-// own entries for it are dropped when they come up.
-func (j *job) unready(i int, c *child) {
-	if c.is(atFront) {
-		c.flags &^= atFront
-	} else if a := j.array; a != nil {
-		a.ready[i/64] &^= 1 << (i % 64)
-		a.readyCount--
-	}
-}
-
-// head returns the child that is next in q.
-func (q *queue) head() (ref, bool) {
-	for n := len(q.front); n > 0; n = len(q.front) {
-		if r := q.front[n-1]; r.job.kid(r.index).is(atFront) {
-			return r, true
-		}
-		q.front[n-1] = ref{}
-		q.front = q.front[:n-1]
-	}
-	for len(q.jobs.all) > 0 {
-		j := q.jobs.all[0]
-		if i := j.firstReady(); i >= 0 {
-			return ref{j, i}, true
-		}
-		q.jobs.pop()
-		j.flags &^= queued
-	}
-	return ref{}, false
-}
-
-// firstReady returns the first RUNNABLE child that is not at the front, or -1.
-func (j *job) firstReady() int {
-	a := j.array
-	if a == nil {
-		if j.one.status == engine.JobRunnable && !j.one.is(atFront) {
-			return 0
-		}
-		return -1
-	}
-	if a.readyCount == 0 {
-		return -1
-	}
-	for a.ready[a.readyFrom] == 0 {
-		a.readyFrom++
-	}
-	return a.readyFrom*64 + bits.TrailingZeros64(a.ready[a.readyFrom])
-}
-
-// dispatch starts what fits. The queues take turns, each with its head.
-func (m *Model) dispatch() {
-	for blocked := 0; blocked < len(m.queues); m.turn = (m.turn + 1) % len(m.queues) {
-		r, ok := m.queues[m.turn].head()
-		if ok && m.place(r) {
-			blocked = 0
-		} else {
-			blocked++
-		}
-	}
-}
-
-// place starts a child if it fits: RUNNABLE to STARTING.
-func (m *Model) place(r ref) bool {
-	j, c := r.job, r.job.kid(r.index)
-	want := m.grant(j.req)
-	if !m.used.plus(want).within(m.size) {
-		switch { // what can never fit says so, at the head of its queue only
-		case want.cpu > m.size.cpu:
-			c.why = whyMaxVCPUs
-		case !want.within(m.size):
-			c.why = whyTooLarge
-		}
-		return false
-	}
-	m.used = m.used.plus(want)
-	j.unready(r.index, c)
-	m.set(j, c, engine.JobStarting)
-	c.attempt++
-	c.flags &^= hasExit
-	c.why, c.started, c.stopped = whyNothing, 0, 0
-	if c.more != nil {
-		c.more.reason = ""
-	}
-	m.effect(Start, j, r.index, c)
-	return true
 }
 
 // A timeout is when a try has run too long (job_timeouts).
@@ -237,6 +158,13 @@ type timeout struct {
 	at int64
 	ref
 	attempt uint8
+}
+
+// watch sets the timeout of a try that runs.
+func (m *Model) watch(j *job, i int, c *child) {
+	if t := j.req.Timeout; t > 0 && c.status == engine.JobRunning {
+		m.timeouts.push(timeout{at: c.started + t.Milliseconds(), ref: ref{j, i}, attempt: c.attempt})
+	}
 }
 
 func (t timeout) before(o timeout) bool {
@@ -252,7 +180,7 @@ func (t timeout) before(o timeout) bool {
 // pending reports whether the try still runs, and nobody has told it to stop.
 func (t timeout) pending() bool {
 	c := t.job.kid(t.index)
-	return c.status == engine.JobRunning && c.attempt == t.attempt && !c.is(isOverdue|isTerminated)
+	return c.status == engine.JobRunning && c.attempt == t.attempt && !c.is(isOverdue|isTerminated|isLost)
 }
 
 // overdue stops the tries that have run too long.
@@ -279,15 +207,35 @@ func (m *Model) staleTimeout() {
 	}
 }
 
-// Wake returns when Tick has something to do though nothing happened: the next
-// timeout. Zero: never.
+// Wake returns when Tick has something to do though nothing happened: a timeout, the
+// end of a change of an environment or queue, a job that has been SUBMITTED for long
+// enough, one that has been at the head of its queue, or has ended, for too long. Zero:
+// never.
 func (m *Model) Wake() time.Time {
+	at := earliest(m.nextTimeout(), m.nextChange)
+	at = earliest(at, m.nextExpiry())
+	at = earliest(at, m.nextForget())
+	if wait := m.cfg.Submitting.Milliseconds(); wait > 0 && m.fresh.len() > 0 {
+		at = earliest(at, m.fresh.first().created+wait)
+	}
+	return timeOf(at)
+}
+
+// earliest returns the earlier of two times, of which 0 is never.
+func earliest(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+func (m *Model) nextTimeout() int64 {
 	for len(m.timeouts.all) > 0 {
 		if t := m.timeouts.all[0]; t.pending() {
-			return timeOf(t.at)
+			return t.at
 		}
 		m.timeouts.pop()
 		m.stale--
 	}
-	return time.Time{}
+	return 0
 }

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"flow/engine"
@@ -15,27 +14,28 @@ import (
 // A View is what is known of a plain job, an array parent or a child.
 type View struct {
 	engine.Job
-	Index      int // of a child; else -1
-	Try        int // number of the last try begun, from 1; 0: none
-	Cancelled  bool
-	Summarized time.Time // of an array parent: when its summary changed last
-	Request    *Request  // of the whole job; not to be changed
+	Index       int    // of a child; else -1
+	Try         int    // number of the last try begun, from 1; 0: none
+	Seq         int64  // order of submission, from 1
+	TaskID      string // of the last try; "": none, or in a listing
+	Environment string // where the last try was placed
+	Cancelled   bool
+	Summarized  time.Time // of an array parent: when its summary changed last
+	Request     *Request  // of the whole job; not to be changed
 }
 
 // Describe returns a job or a child by its id. A child is unknown until the scheduler
 // has looked at its array job.
 func (m *Model) Describe(id engine.JobID) (View, bool) {
 	parent, index := id.Split()
-	j := m.jobs[parent]
+	j := m.find(parent)
 	switch {
 	case j == nil, index >= j.req.ArraySize, index >= 0 && j.is(submitted):
 		return View{}, false
 	case index >= 0:
-		return j.childView(index, true), true
-	case j.array != nil:
-		return j.parentView(), true
+		return m.childView(j, index, true), true
 	default:
-		return j.childView(0, true), true
+		return m.view(j, true), true
 	}
 }
 
@@ -43,7 +43,7 @@ func (m *Model) Describe(id engine.JobID) (View, bool) {
 // index from on, without their attempts, until buf is full to its capacity. It returns
 // the index to go on from, or -1 when there are no more.
 func (m *Model) Children(buf []View, id engine.JobID, s engine.JobStatus, from int) ([]View, int) {
-	j := m.jobs[id]
+	j := m.find(id)
 	if j == nil || j.array == nil || j.is(submitted) || j.array.summary[s] == 0 {
 		return buf, -1
 	}
@@ -54,49 +54,23 @@ func (m *Model) Children(buf []View, id engine.JobID, s engine.JobStatus, from i
 		if len(buf) == cap(buf) {
 			return buf, i
 		}
-		buf = append(buf, j.childView(i, false))
+		buf = append(buf, m.childView(j, i, false))
 	}
 	return buf, -1
-}
-
-// Named yields the jobs of a name, in whatever case, oldest first; no children.
-func (m *Model) Named(name string) iter.Seq[View] {
-	return func(yield func(View) bool) {
-		for j := m.names[strings.ToLower(name)].oldest; j != nil; j = j.newer {
-			if !yield(j.view()) {
-				return
-			}
-		}
-	}
-}
-
-// Queue yields the jobs of a queue that are in status s, newest first; no children.
-func (m *Model) Queue(name string, s engine.JobStatus) iter.Seq[View] {
-	return func(yield func(View) bool) {
-		for _, j := range slices.Backward(m.list) {
-			if j != nil && j.queue.name == name && j.status() == s && !yield(j.view()) {
-				return
-			}
-		}
-	}
 }
 
 // Live yields the tries that are STARTING or RUNNING, oldest job first, as they were
 // started.
 func (m *Model) Live() iter.Seq[Effect] {
 	return func(yield func(Effect) bool) {
-		for _, j := range m.list {
-			if j == nil || j.is(ended|submitted) {
-				continue
-			}
+		for _, j := range m.liveJobs() {
 			for i := range j.req.size() {
 				c := j.kid(i)
 				if !c.live() {
 					continue
 				}
-				e := Effect{Kind: Start, Job: j.id, Index: j.outer(i), Attempt: int(c.attempt), Request: j.req,
-					Granted: m.granted(j.req), LogStream: j.logStream(i, int(c.attempt))}
-				if !yield(e) {
+				e := Effect{Kind: Start, Job: j.id, Index: j.outer(i), Attempt: int(c.attempt), Request: j.req}
+				if m.started(&e, j, i, c); !yield(e) {
 					return
 				}
 			}
@@ -104,18 +78,19 @@ func (m *Model) Live() iter.Seq[Effect] {
 	}
 }
 
-func (j *job) view() View {
+// view is of a plain job or an array parent.
+func (m *Model) view(j *job, attempts bool) View {
 	if j.array != nil {
 		return j.parentView()
 	}
-	return j.childView(0, true)
+	return m.childView(j, 0, attempts)
 }
 
 func (j *job) parentView() View {
 	a := j.array
-	v := View{Index: -1, Request: j.req, Cancelled: j.is(cancelled), Summarized: timeOf(a.summarized)}
+	v := View{Index: -1, Seq: j.seq, Request: j.req, Cancelled: j.is(cancelled), Summarized: timeOf(a.summarized)}
 	v.Job = engine.Job{
-		ID: j.id, Name: j.req.Name, Queue: j.queue.name, Status: j.status(),
+		ID: j.id, Name: j.req.Name, Queue: j.queue.Name, Status: j.status(),
 		Size: j.req.ArraySize, Summary: a.summary,
 		Created: timeOf(j.created), Stopped: timeOf(a.stopped), Terminated: j.is(terminated),
 	}
@@ -132,11 +107,12 @@ func (j *job) parentView() View {
 	return v
 }
 
-func (j *job) childView(i int, attempts bool) View {
+// childView is of a child, or of a plain job. Without attempts it is what listings show.
+func (m *Model) childView(j *job, i int, attempts bool) View {
 	c := j.kid(i)
-	v := View{Index: j.outer(i), Try: int(c.attempt), Request: j.req, Cancelled: c.is(isCancelled)}
+	v := View{Index: j.outer(i), Seq: j.seq, Try: int(c.attempt), Request: j.req, Cancelled: c.is(isCancelled)}
 	v.Job = engine.Job{
-		ID: j.id, Name: j.req.Name, Queue: j.queue.name,
+		ID: j.id, Name: j.req.Name, Queue: j.queue.Name,
 		Status: c.status, StatusReason: j.statusReason(c),
 		Created: timeOf(j.created), Started: timeOf(c.started), Terminated: c.is(isTerminated),
 		ExitCode: c.exitCode(),
@@ -149,10 +125,16 @@ func (j *job) childView(i int, attempts bool) View {
 		v.Stopped = timeOf(c.stopped)
 	}
 	if c.more != nil {
-		v.Reason = c.more.reason
+		v.Reason, v.Containers = c.more.reason, cloneContainers(c.more.containers)
+	}
+	if c.attempt > 0 {
+		v.Environment = m.places[c.place].Name
 	}
 	if attempts {
 		v.Attempts = j.attempts(i, c)
+		if c.attempt > 0 {
+			v.TaskID = taskID(j.logStream(i, int(c.attempt)))
+		}
 	}
 	return v
 }
@@ -166,6 +148,7 @@ func (j *job) attempts(i int, c *child) []engine.JobAttempt {
 			if code := out[k].ExitCode; code != nil {
 				out[k].ExitCode = new(*code)
 			}
+			out[k].Containers = cloneContainers(out[k].Containers)
 		}
 	}
 	// A child that ended while it waited for its next try ended without one.
@@ -176,14 +159,25 @@ func (j *job) attempts(i int, c *child) []engine.JobAttempt {
 }
 
 func (j *job) lastAttempt(i int, c *child) engine.JobAttempt {
+	log := j.logStream(i, int(c.attempt))
 	a := engine.JobAttempt{
 		Started: timeOf(c.started), Stopped: timeOf(c.stopped), ExitCode: c.exitCode(),
-		StatusReason: j.statusReason(c), LogStream: j.logStream(i, int(c.attempt)),
+		StatusReason: j.statusReason(c), LogStream: log, TaskID: taskID(log),
 	}
 	if c.more != nil {
-		a.Reason = c.more.reason
+		a.Reason, a.Containers = c.more.reason, cloneContainers(c.more.containers)
 	}
 	return a
+}
+
+func cloneContainers(of []engine.ContainerResult) []engine.ContainerResult {
+	out := slices.Clone(of)
+	for k := range out {
+		if code := out[k].ExitCode; code != nil {
+			out[k].ExitCode = new(*code)
+		}
+	}
+	return out
 }
 
 func (c *child) exitCode() *int {
@@ -202,17 +196,31 @@ func (j *job) outer(i int) int {
 	return i
 }
 
-// logStream names the log of a try as Batch does: the job definition, "default", and
-// an id that is new for every try.
+// logStream names the log of a try as Batch does: the job definition, or the prefix that
+// its log configuration gives, "default", and the id of the task (job_states,
+// using_awslogs).
 func (j *job) logStream(i, attempt int) string {
-	id := string(j.id) + ":" + strconv.Itoa(i) + "#" + strconv.Itoa(attempt)
-	sum := sha256.Sum256([]byte(id))
-	return cut(j.req.Definition, 200) + "/default/" + hex.EncodeToString(sum[:16])
+	var id, name [256]byte // there is one for every try: nothing but the name is allocated
+	in := append(append(id[:0], j.id...), ':')
+	in = append(strconv.AppendInt(in, int64(i), 10), '#')
+	sum := sha256.Sum256(strconv.AppendInt(in, int64(attempt), 10))
+	prefix := j.req.LogPrefix
+	if prefix == "" {
+		prefix = cut(j.req.Definition, 200)
+	}
+	out := append(append(name[:0], prefix...), "/default/"...)
+	return string(hex.AppendEncode(out, sum[:taskIDLen/2]))
 }
 
-// Environment returns the variables that Batch sets in the container of a try, as
+// taskID is the id of the ECS task of a try, new for every try, and the end of the name
+// of its log.
+func taskID(logStream string) string { return logStream[len(logStream)-taskIDLen:] }
+
+const taskIDLen = 32 // hexadecimal digits
+
+// Variables returns the variables that Batch sets in the container of a try, as
 // NAME=value (Batch User Guide, job_env_vars).
-func Environment(computeEnvironment, queue string, id engine.JobID, attempt, size int) []string {
+func Variables(computeEnvironment, queue string, id engine.JobID, attempt, size int) []string {
 	env := []string{
 		"AWS_BATCH_CE_NAME=" + computeEnvironment,
 		"AWS_BATCH_JQ_NAME=" + queue,
