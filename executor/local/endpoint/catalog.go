@@ -1,0 +1,9 @@
+package endpoint
+
+// A catalog is what the account has beside what its scheduler knows, which is the rest:
+// its job definitions. It is read and changed by operations only.
+type catalog struct {
+	definitions map[string][]*definition // by name; revision n is at n-1, nil once deleted
+}
+
+func newCatalog() *catalog { return &catalog{definitions: map[string][]*definition{}} }
