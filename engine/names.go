@@ -31,7 +31,7 @@ func (id JobID) Split() (parent JobID, index int) {
 		return id, -1
 	}
 	i, err := strconv.Atoi(string(id[at+1:]))
-	if err != nil || i < 0 {
+	if err != nil || i < 0 || id[:at].Child(i) != id { // a child has one id: not a:01
 		return id, -1
 	}
 	return id[:at], i

@@ -50,7 +50,7 @@ func TestJobName(t *testing.T) {
 }
 
 func TestJobIDSplit(t *testing.T) {
-	for id, want := range map[JobID]int{"a-b": -1, "a-b:0": 0, "a-b:9999": 9999, "a:x": -1, "a:-1": -1, "": -1} {
+	for id, want := range map[JobID]int{"a-b": -1, "a-b:0": 0, "a-b:9999": 9999, "a:x": -1, "a:-1": -1, "a:01": -1, "a:+1": -1, "": -1} {
 		parent, i := id.Split()
 		if i != want || (i >= 0 && parent.Child(i) != id) || (i < 0 && parent != id) {
 			t.Errorf("%q: %q %d", id, parent, i)
