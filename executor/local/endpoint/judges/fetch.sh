@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# fetch.sh: the programs that judge `flow emulate`, into the cache directory: AWS CLI version 1
+# and boto3, and engines that run on AWS Batch (PyPI), AWS SDK for JavaScript (npm); and
+# version 2 of the CLI (Debian). Does nothing if all is there.
+set -euo pipefail
+cd "$(dirname "$0")"
+. ../../../../workflows/fetch-lib.sh
+
+dir=${XDG_CACHE_HOME:-$HOME/.cache}/flow/judges
+javascript=(@aws-sdk/client-batch@3.967.0 @aws-sdk/client-cloudwatch-logs@3.967.0)
+
+# made NAME TEXT: is dir/NAME there, whole, and made of TEXT?
+made() { [ "$(cat "$dir/$1/made-of" 2>/dev/null)" = "$2" ]; }
+
+# venv NAME REQUIREMENTS makes the Python environment dir/NAME of a list of packages.
+venv() {
+  local want
+  want=$(cat "$2")
+  if made "$1" "$want"; then return; fi
+  tools python3=python3
+  # Debian has the means to make one in a package of its own, which brings no command.
+  python3 -c 'import ensurepip' 2>/dev/null || tools ensurepip=python3-venv
+  echo "downloading the packages of $2 (PyPI)" >&2
+  rm -rf "${dir:?}/$1"
+  python3 -m venv "$dir/$1"
+  "$dir/$1/bin/pip" install --quiet --disable-pip-version-check --requirement "$2"
+  echo "$want" >"$dir/$1/made-of"
+}
+
+node_modules() {
+  if made js "${javascript[*]}"; then return; fi
+  rm -rf "${dir:?}/js"
+  mkdir -p "$dir/js"
+  unpack_npm "$dir/js" "${javascript[@]}"
+  echo "${javascript[*]}" >"$dir/js/made-of"
+}
+
+mkdir -p "$dir"
+exec 9>"$dir/lock"
+flock 9 # one at a time
+[ -x /usr/bin/aws ] || tools aws-version-2=awscli
+venv py requirements.txt
+venv engines requirements-engines.txt # apart: it pins another botocore
+node_modules
