@@ -156,8 +156,9 @@ func newEmptyEmulator(t testing.TB, change ...func(*Options)) *emulator {
 	return w
 }
 
-// whole reads every answer to its end: on loopback this SDK now and then closes the
-// connection while it still reads from it.
+// whole reads every answer to its end: this SDK closes the body of a request as soon as
+// the answer begins, and when a server is that fast, net/http may still look for the end
+// of that body, and cut the connection.
 type whole struct{}
 
 func (whole) RoundTrip(r *http.Request) (*http.Response, error) {
