@@ -74,8 +74,11 @@ func TestJobFromSubmissionToEnd(t *testing.T) {
 
 func TestArrayAndChildren(t *testing.T) {
 	w := newEmulator(t)
-	id := w.submit(array(3))
+	id := w.submit(array(3), func(in *batch.SubmitJobInput) { in.Tags = map[string]string{"team": "x"} })
 	child := w.until(id+":1", types.JobStatusRunning)
+	if own := w.describe(id).Tags; own["team"] != "x" || len(child.Tags) != 0 {
+		t.Errorf("the parent has the tags %v, want its own; a child has %v, want none", own, child.Tags)
+	}
 	if value(child.ArrayProperties.Index) != 1 || child.ArrayProperties.Size != nil || child.ArrayProperties.StatusSummary != nil {
 		t.Errorf("a child has %s", encode(child.ArrayProperties))
 	}
