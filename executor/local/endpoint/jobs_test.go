@@ -350,6 +350,7 @@ func TestStopManyJobs(t *testing.T) {
 		t.Errorf("the job is %s: %s", j.Status, value(j.StatusReason))
 	}
 	w.post("/v1/canceljobs", `{"jobs":[],"reason":"all"}`, 400)
+	w.post("/v1/canceljobs", `{"jobs":["a"`+strings.Repeat(`,"a"`, maxStopped)+`],"reason":"all"}`, 400)
 }
 
 // post sends a body as it is and returns the answer.
@@ -431,6 +432,54 @@ func TestContainersThatTellNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Where a job runs is told to it, and has to be where its definition wants it.
+func TestPlatforms(t *testing.T) {
+	w := newEmulator(t)
+	ctx := t.Context()
+	_, err := w.CreateComputeEnvironment(ctx, &batch.CreateComputeEnvironmentInput{
+		ComputeEnvironmentName: new("fargate"), Type: types.CETypeManaged, ComputeResources: &types.ComputeResource{
+			Type: types.CRTypeFargate, MaxvCpus: new(int32(4)), Subnets: []string{"subnet-1"}, SecurityGroupIds: []string{"sg-1"},
+		},
+	})
+	w.must(err)
+	w.queue("fargate", "fargate")
+	c := container("busybox", "true")
+	c.ResourceRequirements[1].Value, c.ExecutionRoleArn = new("2048"), new("arn:aws:iam::123456789012:role/r")
+	_, err = w.RegisterJobDefinition(ctx, &batch.RegisterJobDefinitionInput{
+		JobDefinitionName: new("fargate"), Type: types.JobDefinitionTypeContainer, ContainerProperties: c,
+		PlatformCapabilities: []types.PlatformCapability{types.PlatformCapabilityFargate},
+	})
+	w.must(err)
+	on := func(queue, definition string) func(*batch.SubmitJobInput) {
+		return func(in *batch.SubmitJobInput) { in.JobQueue, in.JobDefinition = &queue, &definition }
+	}
+	id := w.submit(on("fargate", "fargate"))
+	j := w.until(id, types.JobStatusRunning)
+	if env := w.stage.end(id, exits(0)).Task.Containers[0].Env; !cmp.Equal(env, []string{"AWS_EXECUTION_ENV=AWS_ECS_FARGATE"}) || j.Container.ContainerInstanceArn != nil {
+		t.Errorf("on Fargate it has %q and the instance %q", env, value(j.Container.ContainerInstanceArn))
+	}
+	for _, test := range []struct{ queue, definition, want string }{
+		{"fargate", "job", "can not run Jobs with capability EC2"},
+		{"q", "fargate", "can not run Jobs with capability FARGATE"},
+	} {
+		_, err := w.SubmitJob(ctx, jobInQueue(on(test.queue, test.definition)))
+		w.refuses(err, test.want)
+	}
+
+	_, err = w.CreateComputeEnvironment(ctx, &batch.CreateComputeEnvironmentInput{
+		ComputeEnvironmentName: new("eks"), Type: types.CETypeManaged,
+		EksConfiguration: &types.EksConfiguration{EksClusterArn: new("arn:aws:eks:us-east-1:123456789012:cluster/c"), KubernetesNamespace: new("flow")},
+		ComputeResources: &types.ComputeResource{
+			Type: types.CRTypeEc2, MinvCpus: new(int32(0)), MaxvCpus: new(int32(4)), InstanceTypes: []string{"m5"}, Subnets: []string{"subnet-1"},
+			SecurityGroupIds: []string{"sg-1"}, InstanceRole: new("ecsInstanceRole"), AllocationStrategy: types.CRAllocationStrategyBestFitProgressive,
+		},
+	})
+	w.must(err)
+	w.queue("eks", "eks")
+	_, err = w.SubmitJob(ctx, jobInQueue(on("eks", "job")))
+	w.refuses(err, "on which flow emulate runs no jobs")
 }
 
 func TestSeveralContainers(t *testing.T) {
