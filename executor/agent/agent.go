@@ -9,6 +9,8 @@
 //	        inputs/   links to its inputs
 //	    1.log         its stdout and stderr
 //	    1.json        its manifest, written last, if it succeeded
+//	    1.claim       on AWS Batch: the id of the job that runs it, and no other
+//	    1.error       on AWS Batch: why it failed around its command, if it did
 //	    result -> 1   the attempt that succeeded
 //
 // The caller runs the command between [Agent.Begin] and [Attempt.Finish], in whatever
@@ -161,15 +163,17 @@ const (
 	ExitStageIn  = 221 // an input is not there
 	ExitOutput   = 222 // an output is missing, or not what it should be
 	ExitStageOut = 223 // the outputs could not be kept or published
+	ExitClaimed  = 224 // another job runs this attempt: the command was not started
 )
 
 // Classes of an [Error]: prefixes of the container reason, for retry rules.
 const (
-	StageIn       = engine.ReasonStageIn       // an input is not there
-	OutputMissing = engine.ReasonOutputMissing // the command succeeded and left no such output
-	OutputInvalid = "OutputInvalid: "          // an output is there, but not what it should be
-	StageOut      = "StageOutError: "          // the outputs could not be kept: a full disk, ...
-	PublishFailed = "PublishError: "           // an output could not be copied where it was to be published
+	StageIn       = engine.ReasonStageIn          // an input is not there
+	NotStarted    = "CannotStartContainerError: " // there is no such program, or it is none
+	OutputMissing = engine.ReasonOutputMissing    // the command succeeded and left no such output
+	OutputInvalid = "OutputInvalid: "             // an output is there, but not what it should be
+	StageOut      = "StageOutError: "             // the outputs could not be kept: a full disk, ...
+	PublishFailed = "PublishError: "              // an output could not be copied where it was to be published
 )
 
 // An Error says why a task failed around its command. Its text is made for people

@@ -3,6 +3,7 @@ package agent
 import (
 	"math"
 	"strconv"
+	"strings"
 
 	"flow/engine"
 )
@@ -20,4 +21,32 @@ func (t *Task) Environ(index int, res engine.Resources) []string {
 		"FLOW_VCPUS=" + strconv.Itoa(max(1, int(math.Ceil(res.VCPUs)))),
 		"FLOW_MEMORY_MIB=" + strconv.Itoa(res.MemoryMiB),
 	}
+}
+
+// DefaultPath is where programs are looked for if an environment has no PATH.
+const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// LookEnv returns the value of a variable in an environment.
+func LookEnv(environ []string, name string) (string, bool) {
+	for _, kv := range environ {
+		if len(kv) > len(name) && kv[len(name)] == '=' && kv[:len(name)] == name {
+			return kv[len(name)+1:], true
+		}
+	}
+	return "", false
+}
+
+// Unique drops every variable that a later one of the same name hides.
+func Unique(env []string) []string {
+	seen := make(map[string]bool, len(env))
+	at := len(env)
+	for i := len(env) - 1; i >= 0; i-- {
+		name, _, _ := strings.Cut(env[i], "=")
+		if !seen[name] {
+			seen[name] = true
+			at--
+			env[at] = env[i]
+		}
+	}
+	return env[at:]
 }

@@ -17,6 +17,7 @@ import (
 	"unicode/utf8"
 
 	"flow/engine"
+	"flow/executor/agent"
 )
 
 // containerName is the name of the container of a try.
@@ -212,8 +213,8 @@ func mountArgs(b *beginning) ([]string, error) {
 	for _, p := range paths {
 		args = append(args, bind(p, p, true)...)
 	}
-	if len(b.argv) > 0 && b.argv[len(b.argv)-1] == b.at.Dir+scriptSuffix {
-		args = append(args, bind(b.at.Dir+scriptSuffix, b.at.Dir+scriptSuffix, true)...)
+	if len(b.argv) > 0 && b.argv[len(b.argv)-1] == b.at.Dir+agent.ScriptSuffix {
+		args = append(args, bind(b.at.Dir+agent.ScriptSuffix, b.at.Dir+agent.ScriptSuffix, true)...)
 	}
 	return append(args, bind(dir, b.at.Dir, false)...), nil
 }

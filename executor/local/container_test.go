@@ -217,7 +217,7 @@ func testContainerFiles(t *testing.T, r Runner) {
 			test ! -e PWNED
 			test "$(readlink -f .)" = "$(readlink -f "$PWD")"
 			echo 7 > n.json
-			# ` + strings.Repeat("x", maxArg),
+			# ` + strings.Repeat("x", agent.MaxArg),
 		Inputs: []engine.Input{
 			{Name: "all", List: true, Paths: paths},
 			{Name: "dir", Paths: []string{dir}},

@@ -1,10 +1,10 @@
 package local
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -15,32 +15,24 @@ import (
 // all that begin with LC_. Nothing else is inherited, as in a container.
 var inherited = []string{"PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "TMPDIR", "SHELL"}
 
-// defaultPath is where programs are looked for if flow's environment has no PATH.
-const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// baseEnviron returns what every process inherits.
-func baseEnviron(own []string) []string {
+// baseEnviron returns what every process inherits, with last as the last directory of
+// PATH unless it is "".
+func baseEnviron(own []string, last string) []string {
 	base := []string{}
+	path := agent.DefaultPath
 	for _, kv := range own {
-		name, _, _ := strings.Cut(kv, "=")
-		if slices.Contains(inherited, name) || strings.HasPrefix(name, "LC_") {
+		name, value, _ := strings.Cut(kv, "=")
+		switch {
+		case name == "PATH":
+			path = value
+		case slices.Contains(inherited, name), strings.HasPrefix(name, "LC_"):
 			base = append(base, kv)
 		}
 	}
-	if _, ok := lookEnv(base, "PATH"); !ok {
-		base = append(base, "PATH="+defaultPath)
+	if last != "" {
+		path = strings.TrimPrefix(path+string(filepath.ListSeparator)+last, string(filepath.ListSeparator))
 	}
-	return base
-}
-
-// lookEnv returns the value of a variable in an environment.
-func lookEnv(environ []string, name string) (string, bool) {
-	for _, kv := range environ {
-		if len(kv) > len(name) && kv[len(name)] == '=' && kv[:len(name)] == name {
-			return kv[len(name)+1:], true
-		}
-	}
-	return "", false
+	return append(base, "PATH="+path)
 }
 
 // environ returns the environment of a task, without what is inherited: env, secrets,
@@ -61,7 +53,7 @@ func (p *processes) environ(t *Try, task *agent.Task, at *agent.Attempt) ([]stri
 		return nil, err
 	}
 	env = append(env, at.Env...)
-	return unique(append(env, own...)), nil
+	return agent.Unique(append(env, own...)), nil
 }
 
 // secrets appends the values of secrets to an environment.
@@ -79,46 +71,16 @@ func (p *processes) secrets(env []string, refs map[string]string) ([]string, err
 	return env, nil
 }
 
-// unique drops every variable that a later one of the same name hides.
-func unique(env []string) []string {
-	seen := make(map[string]bool, len(env))
-	at := len(env)
-	for i := len(env) - 1; i >= 0; i-- {
-		name, _, _ := strings.Cut(env[i], "=")
-		if !seen[name] {
-			seen[name] = true
-			at--
-			env[at] = env[i]
-		}
-	}
-	return env[at:]
-}
-
 // withBase puts what is inherited before an environment, but for what that sets itself.
 func withBase(base, env []string) []string {
 	all := make([]string, 0, len(base)+len(env))
 	for _, kv := range base {
 		name, _, _ := strings.Cut(kv, "=")
-		if _, ok := lookEnv(env, name); !ok {
+		if _, ok := agent.LookEnv(env, name); !ok {
 			all = append(all, kv)
 		}
 	}
 	return append(all, env...)
-}
-
-// longest returns the name of the longest variable, and its length in bytes.
-func longest(env []string) (name string, size int) {
-	kv := slices.MaxFunc(env, func(a, b string) int { return cmp.Compare(len(a), len(b)) })
-	name, _, _ = strings.Cut(kv, "=")
-	return name, len(kv)
-}
-
-// environSize returns how many bytes an environment or a command line has.
-func environSize(env []string) (n int) {
-	for _, kv := range env {
-		n += len(kv) + 1
-	}
-	return n
 }
 
 // ownEnviron is flow's own environment, for the programs that it uses itself.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"flow/engine"
+	"flow/executor/agent"
 )
 
 // Variables of a container that tell the instant runner what to make of it.
@@ -194,7 +195,7 @@ func (r *instant) write(t *Try) error {
 	}
 	for i := range t.Task.Containers {
 		c := &t.Task.Containers[i]
-		text, ok := lookEnv(c.Env, envInstantLog)
+		text, ok := agent.LookEnv(c.Env, envInstantLog)
 		if !ok {
 			continue
 		}
@@ -294,13 +295,13 @@ func foreseeCrew(try *Try, duration, stop time.Duration) fate {
 }
 
 func instantExit(c *Container) int {
-	text, _ := lookEnv(c.Env, envInstantExit)
+	text, _ := agent.LookEnv(c.Env, envInstantExit)
 	n, _ := strconv.Atoi(strings.TrimSpace(text)) // what is no number is 0
 	return n & 0xff                               // as of a process
 }
 
 func instantSeconds(c *Container, duration time.Duration) time.Duration {
-	text, ok := lookEnv(c.Env, envInstantSeconds)
+	text, ok := agent.LookEnv(c.Env, envInstantSeconds)
 	if !ok {
 		return duration
 	}

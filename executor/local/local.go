@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -93,7 +95,8 @@ func (b *Batch) submit(spec *engine.JobSpec, line []byte) (engine.JobID, error) 
 	return id, nil
 }
 
-// Find returns the jobs of that exact name in queue, oldest first.
+// Find returns the jobs of that exact name in queue, oldest first; of a name that ends in
+// "*" those whose names begin so.
 func (x *Executor) Find(ctx context.Context, queue, name string) ([]engine.Job, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -102,6 +105,14 @@ func (x *Executor) Find(ctx context.Context, queue, name string) ([]engine.Job, 
 	x.b.mu.Lock()
 	defer x.b.mu.Unlock()
 	var out []engine.Job
+	if prefix, many := strings.CutSuffix(name, "*"); many {
+		begins := func(_ time.Time, r *model.Request) bool { return strings.HasPrefix(r.Name, prefix) }
+		for v := range x.b.model.JobsWhere(queue, 0, begins) {
+			out = append(out, v.Job)
+		}
+		slices.Reverse(out)
+		return out, nil
+	}
 	for v := range x.b.model.Named(name) {
 		if v.Queue == queue && v.Name == name { // Batch's own filter ignores case
 			out = append(out, v.Job)

@@ -24,6 +24,9 @@ type RunnerOptions struct {
 	Memo agent.Memo
 	// Logs keeps what the containers of Tasks write; nil: nobody does.
 	Logs LogStore
+	// Path is a directory in which programs are looked for last, after those of flow's own
+	// PATH; "": none. Containers see none of it.
+	Path string
 	// Scratch is the directory in which those of Tasks and their volumes are made. It must
 	// be absolute and exist, and be used by nobody else: what an earlier process has left
 	// there is removed. "": one of its own in os.TempDir.
@@ -81,7 +84,7 @@ func newProcesses(o RunnerOptions) (*processes, error) {
 	return &processes{
 		agent:  agent.Agent{Files: agent.Files{Memo: o.Memo}},
 		secret: o.Secret,
-		base:   baseEnviron(ownEnviron()),
+		base:   baseEnviron(ownEnviron(), o.Path),
 		null:   null,
 		files:  newDescriptors(),
 		tasks:  newTasks(&o),
@@ -172,7 +175,7 @@ func (p *processes) begin(pr *proc, t *Try) (*beginning, Exit) {
 	if b.env, err = p.environ(t, b.task, b.at); err != nil {
 		return nil, startFailed("ResourceInitializationError: ", err)
 	}
-	if b.argv, err = commandLine(b.task.Spec, b.at.Dir+scriptSuffix); err != nil {
+	if b.argv, err = agent.CommandLine(b.task.Spec, b.at.Dir+agent.ScriptSuffix); err != nil {
 		return nil, startFailed("CannotCreateContainerError: ", err)
 	}
 	return b, Exit{}

@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -128,9 +127,9 @@ func TestProcessExits(t *testing.T) {
 			failed(`exec: ` + strconv.Quote(noFormat) + `: exec format error: it is no program for this machine; a script begins with #! and its interpreter`), false},
 		{"NUL", engine.TaskSpec{Command: []string{"echo", "a\x00b"}},
 			failed(`exec: "echo": the command, a variable or a value has a NUL byte in it`), false},
-		{"long argument", engine.TaskSpec{Command: []string{"echo", strings.Repeat("x", maxArg)}},
+		{"long argument", engine.TaskSpec{Command: []string{"echo", strings.Repeat("x", agent.MaxArg)}},
 			failed(`exec: "echo": an argument has 131072 bytes, and Linux takes 131072 in one: put it into a file`), false},
-		{"long variable", engine.TaskSpec{Command: []string{"true"}, Env: map[string]string{"big": strings.Repeat("x", maxArg)}},
+		{"long variable", engine.TaskSpec{Command: []string{"true"}, Env: map[string]string{"big": strings.Repeat("x", agent.MaxArg)}},
 			failed(`exec: "true": the value of big has 131072 bytes, and Linux takes 131072 in one: put it into a file`), false},
 		{"no command", engine.TaskSpec{},
 			Exit{StatusReason: engine.ReasonStartFailed, Reason: "CannotCreateContainerError: the task has no command"}, false},
@@ -197,6 +196,20 @@ func TestProcessEnvironment(t *testing.T) {
 	}
 }
 
+func TestBaseEnviron(t *testing.T) {
+	for _, tt := range []struct{ path, last, want string }{
+		{"PATH=/a:/b", "", "PATH=/a:/b"},
+		{"PATH=/a:/b", "/own", "PATH=/a:/b:/own"},
+		{"PATH=", "/own", "PATH=/own"},
+		{"OTHER=x", "/own", "PATH=" + agent.DefaultPath + ":/own"},
+	} {
+		want := []string{"HOME=/h", "LC_ALL=C", tt.want}
+		if diff := cmp.Diff(want, baseEnviron([]string{"HOME=/h", tt.path, "SECRET=s", "LC_ALL=C"}, tt.last)); diff != "" {
+			t.Errorf("%s and %s: %s", tt.path, tt.last, diff)
+		}
+	}
+}
+
 func TestSecretThatCannotBeRead(t *testing.T) {
 	spec := engine.TaskSpec{Command: []string{"true"}, Secrets: map[string]string{"TOKEN": "env:NOPE"}}
 	for _, secret := range []func(string) (string, error){nil, func(string) (string, error) { return "", errors.New("NOPE is not set") }} {
@@ -211,7 +224,7 @@ func TestSecretIsWrittenNowhere(t *testing.T) {
 	const canary = "canary-7d1f"
 	r := newTestRunner(t, RunnerOptions{Secret: func(string) (string, error) { return canary, nil }})
 	try := newTry(t, engine.TaskSpec{
-		Script:  `test "$TOKEN" = canary-` + `7d1f; tr '\0' ' ' < /proc/$$/cmdline | wc -c > n; touch out # ` + strings.Repeat("x", maxArg),
+		Script:  `test "$TOKEN" = canary-` + `7d1f; tr '\0' ' ' < /proc/$$/cmdline | wc -c > n; touch out # ` + strings.Repeat("x", agent.MaxArg),
 		Secrets: map[string]string{"TOKEN": "env:X"},
 		Outputs: []engine.Output{{Name: "out", Kind: engine.OutputFile, Path: "out"}},
 	})
@@ -292,23 +305,6 @@ func TestLongScript(t *testing.T) {
 	exit, started := run(r, newTry(t, engine.TaskSpec{Script: long, Shell: []string{"myshell", "--text"}}))
 	if started || !strings.Contains(exit.Reason, `does not know how "myshell --text" reads a script from a file`) {
 		t.Errorf("%+v", exit)
-	}
-}
-
-func TestShellForFile(t *testing.T) {
-	tests := []struct{ shell, want string }{
-		{"bash -euo pipefail -c", "bash -euo pipefail"},
-		{"sh -ec", "sh -e"},
-		{"python3 -c", "python3"},
-		{"node --eval", "node"},
-		{"bash", ""},
-		{"awk -f", ""},
-	}
-	for _, tt := range tests {
-		got, _ := shellForFile(strings.Fields(tt.shell))
-		if s := strings.Join(got, " "); s != tt.want {
-			t.Errorf("%s: %q, want %q", tt.shell, s, tt.want)
-		}
 	}
 }
 
@@ -643,13 +639,6 @@ func withFewDescriptors(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	return true
-}
-
-func TestUnique(t *testing.T) {
-	got := unique([]string{"A=1", "B=2", "A=3", "C=", "B=2"})
-	if want := []string{"A=3", "C=", "B=2"}; !slices.Equal(got, want) {
-		t.Errorf("%q, want %q", got, want)
-	}
 }
 
 // BenchmarkProcess runs `true`, beside the least that starting it can cost.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"flow/engine"
+	"flow/executor/agent"
 )
 
 // A view is what a program sees of the machine if that is not all as it is: it is told to
@@ -185,6 +186,36 @@ func (p *processes) tryForkSandbox(pr *proc, argv []string, attr *syscall.ProcAt
 	return 0, saidError(said)
 }
 
+// withoutMounts returns what is to be started where no mounts can be made: the command
+// with each word that is a path in a mount changed into where that really is, as those of
+// flow's agent. nil: the command does not name every mount in this way, so that it
+// may look for one that is not there.
+func (b *beginning) withoutMounts() *beginning {
+	plain := *b
+	plain.argv = slices.Clone(b.argv)
+	for _, m := range b.view.Mounts {
+		named := false
+		for i, word := range b.argv {
+			if rest, ok := strings.CutPrefix(word, m.Path); ok && (rest == "" || rest[0] == '/') {
+				plain.argv[i], named = m.Source+rest, true
+			}
+			if strings.Contains(plain.argv[i], m.Path+"/") { // in the midst of a script
+				return nil
+			}
+		}
+		if !named {
+			return nil
+		}
+	}
+	plain.view = nil
+	if len(b.view.Limits) > 0 {
+		v := *b.view
+		v.Root, v.Mounts = "", nil
+		plain.view = &v
+	}
+	return &plain
+}
+
 // noViewMark begins what a sandbox says if it is not permitted to do its work.
 const noViewMark = "\x00"
 
@@ -196,7 +227,7 @@ func (e saidError) Error() string { return string(e) }
 // exec makes the view and becomes the program. It returns only if it cannot.
 func (v *view) exec(argv []string) error {
 	if len(v.Mounts) > 0 {
-		if err := v.build(); errors.Is(err, fs.ErrPermission) {
+		if err := v.build(); errors.Is(err, fs.ErrPermission) || errors.Is(err, errors.ErrUnsupported) {
 			return fmt.Errorf(noViewMark+"%w", err)
 		} else if err != nil {
 			return err
@@ -209,7 +240,7 @@ func (v *view) exec(argv []string) error {
 		return err
 	}
 	env := os.Environ()
-	search, _ := lookEnv(env, "PATH")
+	search, _ := agent.LookEnv(env, "PATH")
 	path, err := (&finder{}).find(argv[0], search)
 	if err == nil {
 		err = syscall.Exec(path, argv, env)

@@ -4,6 +4,7 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -20,7 +21,7 @@ var rlimitNames = map[string]int{
 // attempts returns how the process that makes the view may be started.
 func (v *view) attempts() []*syscall.SysProcAttr { return []*syscall.SysProcAttr{sysProcAttr} }
 
-func (v *view) build() error { return errors.New("only Linux has them") }
+func (v *view) build() error { return fmt.Errorf("only Linux has them (%w)", errors.ErrUnsupported) }
 
 // limit sets the limits, as far as this process may raise them.
 func (v *view) limit() error {

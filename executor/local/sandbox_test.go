@@ -170,6 +170,55 @@ func TestMountsUnprivileged(t *testing.T) {
 	}
 }
 
+// Where no mounts can be made, a command that names what is mounted works all the same,
+// and any other is refused. The test runs itself again where that is so.
+func TestMountsForbidden(t *testing.T) {
+	if os.Getenv("FLOW_TEST_NO_MOUNTS") == "" {
+		needsMounts(t)
+		cmd := exec.Command("unshare", "--user", "--map-root-user", "sh", "-c", `echo 0 > /proc/sys/user/max_mnt_namespaces; exec "$0" "$@"`,
+			os.Args[0], "-test.run=^TestMountsForbidden$", "-test.v")
+		cmd.Env = append(os.Environ(), "FLOW_TEST_NO_MOUNTS=1")
+		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS: TestMountsForbidden") {
+			t.Errorf("%v\n%s", err, out)
+		}
+		return
+	}
+	install := mounted("init", "v", "/flow-agent", "")
+	install.Command = []string{"cp", "/bin/echo", "/flow-agent"}
+	program := mounted("main", "v", "/flow-agent", "", "init")
+	program.Command = []string{"/flow-agent/echo", "ran", "/flow-agents"}
+	limited := program
+	limited.Props = &engine.Container{Ulimits: []engine.Ulimit{{Name: "nofile", Soft: 64, Hard: 64}}}
+	const refused = "CannotStartContainerError: mount points need a mount namespace, which is not permitted here: "
+	two := program
+	two.Mounts = append([]Mount{{Volume: "w", Path: "/data"}}, program.Mounts...)
+	logs := newTestLogs(t)
+	r := newTestRunner(t, RunnerOptions{Logs: logs, Scratch: t.TempDir()})
+	for _, tt := range []struct {
+		name        string
+		main        Container
+		log, reason string
+	}{
+		{"named", program, "ran /flow-agents\n", ""},
+		{"with limits", limited, "ran /flow-agents\n", ""},
+		{"in a script", mounted("main", "v", "/flow-agent", "/flow-agent/echo 1; /flow-agent/echo 2", "init"), "", refused},
+		{"one of two", two, "", refused},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			try := taskTry(t, teamOf([]TaskVolume{{Name: "v"}, {Name: "w"}}, install, tt.main))
+			exit, started := run(r, try)
+			if started != (tt.reason == "") || !strings.HasPrefix(exit.Reason, tt.reason) || (exit.Reason == "") != started {
+				t.Errorf("it ends with %+v", exit)
+			}
+			if started {
+				if diff := cmp.Diff(tt.log, logs.read(t, "prefix/main/"+try.TaskID)); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
 	b, err := os.ReadFile(from)

@@ -2,10 +2,8 @@ package local
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -87,7 +85,7 @@ func scarce(err error) bool {
 }
 
 func (p *processes) tryStart(pr *proc, b *beginning) (int, error) {
-	search, _ := lookEnv(b.env, "PATH")
+	search, _ := agent.LookEnv(b.env, "PATH")
 	var path string
 	var err error
 	if b.view == nil {
@@ -101,7 +99,13 @@ func (p *processes) tryStart(pr *proc, b *beginning) (int, error) {
 	}
 	defer closeLog()
 	if b.view != nil {
-		return p.forkSandbox(pr, b, log)
+		pid, err := p.forkSandbox(pr, b, log)
+		if errors.Is(err, errNoView) {
+			if plain := b.withoutMounts(); plain != nil {
+				return p.tryStart(pr, plain)
+			}
+		}
+		return pid, err
 	}
 	attr := &syscall.ProcAttr{
 		Dir: b.dir, Env: b.env, Sys: b.user.sys(),
@@ -119,51 +123,9 @@ func (p *processes) tryStart(pr *proc, b *beginning) (int, error) {
 
 // explain words why a program could not be started.
 func explain(b *beginning, err error) error {
-	name := b.argv[0]
-	var why string
-	var file *fs.PathError
 	var said saidError
-	switch {
-	case err == nil || errors.Is(err, errStopped) || errors.Is(err, errNotInPath) || errors.Is(err, errNoView) || errors.As(err, &said):
+	if errors.Is(err, errStopped) || errors.Is(err, errNoView) || errors.As(err, &said) {
 		return err
-	case errors.As(err, &file):
-		return errors.New(agent.Explain(err))
-	case errors.Is(err, syscall.ENOENT):
-		why = "no such file, or the interpreter that its first line names does not exist"
-		if !strings.Contains(name, "/") {
-			why = "the interpreter that its first line names does not exist"
-		}
-	case errors.Is(err, syscall.EACCES):
-		why = "permission denied: it is not executable"
-	case errors.Is(err, syscall.ENOEXEC):
-		why = "exec format error: it is no program for this machine; a script begins with #! and its interpreter"
-	case errors.Is(err, syscall.EINVAL):
-		why = "the command, a variable or a value has a NUL byte in it"
-	case errors.Is(err, syscall.E2BIG):
-		return tooLong(b)
-	case errors.Is(err, syscall.EAGAIN):
-		why = "no more processes may be started (ulimit -u)"
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		why = "too many open files (ulimit -n)"
-	case errors.Is(err, syscall.ENOMEM):
-		why = "there is no memory to start a process"
-	default:
-		why = err.Error()
 	}
-	return fmt.Errorf("exec: %q: %s", name, why)
-}
-
-// tooLong says what is too long about a command.
-func tooLong(b *beginning) error {
-	name, size := longest(b.env)
-	if size >= maxArg {
-		return fmt.Errorf("exec: %q: the value of %s has %d bytes, and Linux takes %d in one: put it into a file", b.argv[0], name, size-len(name)-1, maxArg)
-	}
-	for _, arg := range b.argv {
-		if len(arg) >= maxArg {
-			return fmt.Errorf("exec: %q: an argument has %d bytes, and Linux takes %d in one: put it into a file", b.argv[0], len(arg), maxArg)
-		}
-	}
-	return fmt.Errorf("exec: %q: the command has %d bytes and its environment %d, more than the kernel takes: put the long ones into files",
-		b.argv[0], environSize(b.argv), environSize(b.env))
+	return agent.StartError(b.argv, b.env, err)
 }

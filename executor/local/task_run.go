@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+
+	"flow/executor/agent"
 )
 
 // tasks is what runs Tasks as processes or containers.
@@ -187,7 +189,7 @@ func (p *processes) containerEnviron(m *mission, c *Container) ([]string, error)
 	if err != nil {
 		return nil, err
 	}
-	return unique(append(env, own...)), nil
+	return agent.Unique(append(env, own...)), nil
 }
 
 // noSecret is what ECS says when it cannot read a secret.

@@ -1,0 +1,139 @@
+package agent
+
+import (
+	"cmp"
+	"context"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// A child is the command of a task, run as the leader of a process group.
+type child struct {
+	mu      sync.Mutex
+	pid     int            // of the group; 0: not started, or ended
+	stopped syscall.Signal // the first signal that came; 0: none
+}
+
+// passOn passes signals on to the command until done is closed; the end of ctx is one as
+// well. With the first one it calls stop.
+func (c *child) passOn(ctx context.Context, signals <-chan os.Signal, done <-chan struct{}, stop func()) {
+	ended := ctx.Done()
+	for {
+		select {
+		case got := <-signals:
+			if sig, ok := got.(syscall.Signal); ok {
+				c.signal(sig, stop)
+			}
+		case <-ended:
+			ended = nil
+			c.signal(syscall.SIGTERM, stop)
+		case <-done:
+			return
+		}
+	}
+}
+
+// signal sends a signal to the command, which is not started any more if it is not yet.
+func (c *child) signal(sig syscall.Signal, stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = cmp.Or(c.stopped, sig)
+	stop()
+	if c.pid > 0 {
+		_ = syscall.Kill(-c.pid, sig)             // it may just have ended
+		_ = syscall.Kill(-c.pid, syscall.SIGCONT) // a suspended process can only then heed it
+	}
+}
+
+// stoppedBy returns the first signal that came, or 0.
+func (c *child) stoppedBy() syscall.Signal {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stopped
+}
+
+// run runs a command in dir and returns its exit code. The command writes where this
+// process does, and no byte of that goes through it. An error says that it could not be
+// started.
+func (c *child) run(argv, env []string, dir string) (int, error) {
+	path := argv[0]
+	if !strings.Contains(path, "/") {
+		search, _ := LookEnv(env, "PATH")
+		var err error
+		if path, err = LookPath(path, search); err != nil {
+			return 0, err
+		}
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	pid, err := c.start(path, argv, &syscall.ProcAttr{Dir: dir, Env: env, Files: []uintptr{null.Fd(), 1, 2}, Sys: sysProcAttr})
+	if err != nil {
+		return 0, err
+	}
+	ws := reapUntil(pid)
+	c.settle(pid)
+	if ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return ws.ExitStatus(), nil
+}
+
+// start starts a command, unless a signal has come before.
+func (c *child) start(path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stopped != 0 {
+		return 0, syscall.EINTR
+	}
+	pid, err := syscall.ForkExec(path, argv, attr)
+	if err == nil {
+		c.pid = pid
+	}
+	return pid, err
+}
+
+// reapUntil waits for the end of a child. Whatever else ends meanwhile is reaped as well:
+// the first process of a container inherits the orphans of all others (pid_namespaces(7)).
+func reapUntil(pid int) (ws syscall.WaitStatus) {
+	for {
+		got, err := syscall.Wait4(-1, &ws, 0, nil)
+		if got == pid || err != nil && err != syscall.EINTR {
+			return ws
+		}
+	}
+}
+
+// groupWait is how long the rest of a group that was sent SIGKILL is waited for.
+const groupWait = time.Second
+
+// settle ends what is left of a group whose leader has ended, so that nothing writes to
+// the outputs any more. While the group has a process, its number is nobody else's.
+func (c *child) settle(pgid int) {
+	c.mu.Lock()
+	c.pid = 0
+	c.mu.Unlock()
+	pause := 100 * time.Microsecond
+	for waited := time.Duration(0); waited < groupWait; waited += pause {
+		if syscall.Kill(-pgid, syscall.SIGKILL) != nil {
+			return
+		}
+		reapOrphans()
+		time.Sleep(pause)
+		pause = min(2*pause, 20*time.Millisecond)
+	}
+}
+
+// reapOrphans reaps what has ended.
+func reapOrphans() {
+	for {
+		if pid, _ := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 {
+			return
+		}
+	}
+}
