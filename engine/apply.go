@@ -34,13 +34,15 @@ func (r *Run) apply(e *Event) error {
 		return nil
 	case RunResumed:
 		for _, j := range r.live {
-			// The last driver may have died while it submitted, for the first time or again.
-			if j.state == jobPlanned || j.state == jobInDoubt {
-				j.state, j.since = jobInDoubt, e.At
+			// The last driver may have died while it submitted. Before it does so again, that is
+			// in the log.
+			if j.state == jobPlanned {
+				j.state, j.since, r.doubted = jobInDoubt, e.At, true
 			}
 		}
 		return nil
 	case RunReopened:
+		r.doubted, r.swept = false, false
 		r.status, r.reason, r.cause, r.results, r.cancel = Running, "", "", nil, nil
 		r.opened, r.ended = e.At, time.Time{}
 		return nil
@@ -71,7 +73,7 @@ func (r *Run) apply(e *Event) error {
 	case StepReset:
 		r.resetStep(s, e.NoCache)
 	case StepEnded:
-		s.status, s.reason, s.cause, s.ended = e.Status, e.Reason, e.Cause, e.At
+		s.status, s.reason, s.cause, s.ended = e.Status, e.Reason, e.Cause, s.endedBy(e.At)
 	case JobPlanned:
 		return r.applyPlanned(s, e)
 	case TasksRunning:
@@ -103,8 +105,7 @@ func (r *Run) apply(e *Event) error {
 
 func (r *Run) applyExpanded(s *stepState, e *Event) error {
 	x := e.Expanded
-	if x == nil || s.exp != nil || (x.Keys != nil && len(x.Keys) != x.Size) || (x.Items != nil && len(x.Items) != x.Size) ||
-		(x.Group != nil && len(x.Group) != x.Size) || (x.CacheKeys != nil && len(x.CacheKeys) != 32*x.Size) || (len(x.Absent) > 0 && x.Items == nil) || x.Cached.Len() != len(x.Hits) {
+	if x == nil || s.exp != nil || !x.Fits() {
 		return fmt.Errorf("step %q: the expansion does not fit together", s.Name)
 	}
 	n := x.Size
@@ -130,6 +131,15 @@ func (r *Run) applyExpanded(s *stepState, e *Event) error {
 		s.set(i, Cached)
 		s.setValues(i, s.hits[i].Outputs)
 	}
+	for k := range x.HitRanges {
+		for i := range x.HitRanges[k].Tasks.All() {
+			if s.task[i] == Cached {
+				return fmt.Errorf("step %q: task %d is cached twice", s.Name, i)
+			}
+			s.waiting--
+			s.set(i, Cached)
+		}
+	}
 	return nil
 }
 
@@ -154,6 +164,7 @@ func (r *Run) applyPlanned(s *stepState, e *Event) error {
 	if e.Plan == nil || e.Job != len(r.jobs)+1 || e.Plan.Group >= len(s.exp.Groups) {
 		return fmt.Errorf("job %d of step %q is out of order, or has no plan", e.Job, s.Name)
 	}
+	r.swept = false
 	j := &jobState{n: e.Job, step: s, tasks: e.Tasks, plan: e.Plan, open: e.Tasks.Len()}
 	r.jobs = append(r.jobs, j)
 	r.live = append(r.live, j)
@@ -161,6 +172,9 @@ func (r *Run) applyPlanned(s *stepState, e *Event) error {
 	for i := range e.Tasks.All() {
 		if s.inJob[i] || s.task[i].Ended() {
 			return fmt.Errorf("%s is already in job %d", s.taskName(i), s.job[i])
+		}
+		if last := s.job[i]; last > 0 {
+			r.jobs[last-1].failed = time.Time{}
 		}
 		s.job[i], s.inJob[i] = int32(j.n), true
 		s.waiting--
@@ -176,6 +190,8 @@ func (r *Run) applyJob(e *Event) error {
 	}
 	j := r.jobs[e.Job-1]
 	s := j.step
+	r.swept = r.swept && e.Kind != JobAccepted && e.Kind != JobInDoubt
+	r.doubted = r.doubted || e.Kind == JobInDoubt || e.Kind == JobLost
 	switch e.Kind {
 	case JobAccepted:
 		j.state, j.id = jobAccepted, e.JobID
@@ -206,6 +222,11 @@ func (r *Run) applyJob(e *Event) error {
 			s.waiting--
 			s.set(i, Failed)
 			s.setDetail(i, TaskDetail{Reason: e.Reason})
+		case len(e.Attempts) > 0: // lost: nobody knows which tries were made, and none counts
+			used := s.userTries(i)
+			s.tries[i] = uint16(max(int(s.tries[i]), e.Attempts[0]))
+			s.spend(i, int(s.tries[i])-s.infra[i]-used)
+			s.set(i, Pending)
 		default: // lost, or ended without a word on this task
 			if s.task[i] == Running {
 				s.tries[i]++
@@ -215,6 +236,26 @@ func (r *Run) applyJob(e *Event) error {
 		}
 	}
 	return nil
+}
+
+// endedBy is when the last task of s stopped, if that is known: it may have been seen, at
+// the time at, long after.
+func (s *stepState) endedBy(at time.Time) time.Time {
+	if s.started.IsZero() {
+		return at
+	}
+	if last := millis(slices.Max(s.stopped)); !last.Before(s.started) && last.Before(at) {
+		return last
+	}
+	return at
+}
+
+// spend notes how many tries of task i that infrastructure did not spoil do not count.
+func (s *stepState) spend(i, tries int) {
+	if s.spent == nil {
+		s.spent = map[int]int{}
+	}
+	s.spent[i] = tries
 }
 
 func (s *stepState) addInfra(i int) {
@@ -267,7 +308,7 @@ func (r *Run) applyEnded(s *stepState, e *Event) error {
 			s.setValues(i, e.Outputs[k])
 		}
 		s.setDetail(i, TaskDetail{ExitCode: nonZero(e.ExitCode), Reason: e.Reason, Cause: e.Cause})
-		s.endTask(i, e)
+		r.endTask(s, i, e)
 	}
 	return nil
 }
@@ -279,12 +320,12 @@ func nonZero(code *int) *int {
 	return code
 }
 
-func (s *stepState) endTask(i int, e *Event) {
+func (r *Run) endTask(s *stepState, i int, e *Event) {
 	switch e.Outcome {
 	case TaskSucceeded:
 		s.waiting--
 		s.set(i, Succeeded)
-	case TaskFailed:
+	case TaskFailed, TaskLost:
 		s.waiting--
 		s.set(i, Failed)
 	case TaskCancelled:
@@ -292,6 +333,9 @@ func (s *stepState) endTask(i int, e *Event) {
 		s.set(i, Cancelled)
 	case TaskRetrying:
 		s.set(i, Pending)
+		if j := r.jobs[max(e.Job, 1)-1]; j.failed.IsZero() {
+			j.failed = e.At
+		}
 		if !e.After.IsZero() {
 			if s.after == nil {
 				s.after = map[int]time.Time{}
@@ -335,10 +379,7 @@ func (r *Run) resetTasks(s *stepState, tasks Ranges) {
 		}
 		s.set(i, Pending)
 		if used := int(s.tries[i]) - s.infra[i]; used > 0 {
-			if s.spent == nil {
-				s.spent = map[int]int{}
-			}
-			s.spent[i] = used
+			s.spend(i, used)
 		}
 		delete(s.rule, i)
 		delete(s.after, i)

@@ -82,55 +82,88 @@ func specParts(s *TaskSpec) []KeyPart {
 // its step only if the text of what it runs mentions them.
 func taskParts(s *TaskSpec, step StepName, key string, index int) []KeyPart {
 	parts := []KeyPart{{"key", key}}
-	text := func(words ...string) bool {
-		return slices.ContainsFunc(words, func(w string) bool {
-			return strings.Contains(s.Script, w) || slices.ContainsFunc(s.Command, func(c string) bool { return strings.Contains(c, w) })
-		})
-	}
-	if text("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY") {
+	if s.mentions("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY") {
 		parts = append(parts, KeyPart{"index", strconv.Itoa(index)})
 	}
-	if text("FLOW_STEP") {
+	if s.mentions("FLOW_STEP") {
 		parts = append(parts, KeyPart{"step", string(step)})
 	}
 	return parts
 }
 
-// keyer computes cache keys; the shared part of a spec is hashed once.
-type keyer struct {
-	spec   *TaskSpec
-	shared [32]byte
-	h      hash.Hash
+// mentions reports whether the text of what a task runs has one of the words in it.
+func (s *TaskSpec) mentions(words ...string) bool {
+	return slices.ContainsFunc(words, func(w string) bool {
+		return strings.Contains(s.Script, w) || slices.ContainsFunc(s.Command, func(c string) bool { return strings.Contains(c, w) })
+	})
 }
 
-func (k *keyer) key(spec *TaskSpec, step StepName, key string, index int) (out CacheKey) {
-	if spec.NoCache {
-		return CacheKey{}
+// keyBase is the hash over the parts of a key that all tasks with that spec share; zeros
+// if their results are not kept.
+func keyBase(spec *TaskSpec) (base [32]byte) {
+	if !spec.NoCache {
+		h := sha256.New()
+		writeParts(h, specParts(spec))
+		h.Sum(base[:0])
 	}
-	if k.h == nil {
-		k.h = sha256.New()
-	}
+	return base
+}
+
+// keyer computes cache keys; the shared part of a spec is hashed once.
+type keyer struct {
+	spec *TaskSpec
+	keyGroup
+}
+
+func (k *keyer) key(spec *TaskSpec, step StepName, key string, index int) CacheKey {
 	if spec != k.spec {
-		k.h.Reset()
-		writeParts(k.h, specParts(spec))
-		k.spec = spec
-		k.h.Sum(k.shared[:0])
+		k.spec, k.keyGroup = spec, newKeyGroup(spec, keyBase(spec))
+	}
+	return k.task(step, key, index)
+}
+
+// A keyGroup makes the cache keys of tasks that share what they run.
+type keyGroup struct {
+	base        [32]byte
+	index, step bool // are parts of the key
+	h           hash.Hash
+	buf         []byte
+}
+
+func newKeyGroup(spec *TaskSpec, base [32]byte) keyGroup {
+	return keyGroup{base: base, index: spec.mentions("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY"), step: spec.mentions("FLOW_STEP"), h: sha256.New()}
+}
+
+// task returns the key of a task: the hash over the base and over taskParts.
+func (k *keyGroup) task(step StepName, key string, index int) (out CacheKey) {
+	if k.base == ([32]byte{}) {
+		return out
+	}
+	k.buf = appendPart(append(k.buf[:0], k.base[:]...), "key", key)
+	if k.index {
+		k.buf = appendPart(k.buf, "index", strconv.Itoa(index))
+	}
+	if k.step {
+		k.buf = appendPart(k.buf, "step", string(step))
 	}
 	k.h.Reset()
-	k.h.Write(k.shared[:])
-	writeParts(k.h, taskParts(spec, step, key, index))
+	k.h.Write(k.buf)
 	k.h.Sum(out[:0])
 	return out
 }
 
+func appendPart(b []byte, name, value string) []byte {
+	for _, s := range [2]string{name, value} {
+		b = append(binary.BigEndian.AppendUint64(b, uint64(len(s))), s...)
+	}
+	return b
+}
+
 func writeParts(h hash.Hash, parts []KeyPart) {
-	var n [8]byte
+	var b []byte
 	for _, p := range parts {
-		for _, s := range [2]string{p.Name, p.Value} {
-			binary.BigEndian.PutUint64(n[:], uint64(len(s)))
-			h.Write(n[:])
-			h.Write([]byte(s))
-		}
+		b = appendPart(b[:0], p.Name, p.Value)
+		h.Write(b)
 	}
 }
 

@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -22,23 +20,46 @@ type Driver struct {
 	// OnEvents is told of events after they are durable. It must not keep or change
 	// them, and not call the driver. nil: nobody listens.
 	OnEvents func(*Run, []Event)
+	// OnCounts is told that the counts of a step have changed without an event, since its
+	// jobs are far away and are looked at by their summaries only. nil: nobody listens.
+	OnCounts func(*Run)
+	// OnTrouble is told of an error of the executor: op is "submit", "find", "describe",
+	// "list" or "terminate"; or of a [MissingError], op is "missing". What is tried again
+	// anyway is told once, not at each try, and a nil error is told when all is well again.
+	// nil: nobody listens.
+	OnTrouble func(op string, err error)
+	// OnAlive is told, while a run is being cancelled, how many of its tasks a listing
+	// shows alive, of how many there were, and how many are in doubt; see [Run.InDoubt].
+	// nil: nobody listens.
+	OnAlive func(alive, doubted, total int)
 	// Requests returns the wishes of other processes since it was last asked, at most
 	// every quarter of a second. nil: there are none.
 	Requests func(ctx context.Context) ([]Request, error)
 	// Quiet is how long a job whose submission is in doubt is looked for before it is
-	// submitted again. It must exceed the time after which Find surely sees a job.
+	// submitted again, and how long one that was seen may be missing before it is lost. It
+	// must exceed the time after which Find surely sees a job.
 	Quiet time.Duration
-	// Poll is how long to wait between two looks at the jobs of an executor that is no
-	// Notifier; 0: five seconds.
-	Poll time.Duration
+	// Poll is the shortest and PollMax the longest time between two looks at the jobs of an
+	// executor that is no Notifier: it is Poll after news, and half as long again with
+	// each look that has none. 0: two seconds, and a minute.
+	Poll, PollMax time.Duration
 
-	run        *Run
-	seen       map[int]seen      // by job number
-	terminated map[int]time.Time // when a job was last asked to end
-	asked      time.Time         // when Requests was last called
-	wishes     []Request         // not recorded yet
-	recorded   time.Time         // when events were last made durable
-	expander   *expander
+	run      *Run
+	seen     map[int]seen // by job number
+	expander *expander
+	far      bool      // the executor is no Notifier: looking costs
+	asked    time.Time // when Requests was last called
+	wishes   []Request // not recorded yet
+	recorded time.Time // when events were last made durable
+
+	pace        pace
+	terminated  map[JobID]time.Time // when a job was last asked to end
+	pauses      []pause             // of queues that take no jobs now
+	doubts      map[int]doubt       // by job number
+	sweeping    sweeping
+	troubles    []trouble // told, and not over
+	toldMissing bool      // see tellMissing
+	due         time.Time // the earliest time at which this Tick left something to do; zero: none
 }
 
 // A Request is a wish of another process to the driver of a run.
@@ -60,7 +81,6 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 	if err != nil {
 		return nil, err
 	}
-	run.quiet = d.Quiet
 	for e, err := range d.Log.Events(ctx, id, 0) {
 		if err != nil {
 			return nil, fmt.Errorf("reading the events of run %s: %w", id, err)
@@ -72,7 +92,17 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 	if run.ID() == "" {
 		return nil, fmt.Errorf("run %s: %w", id, ErrNotFound)
 	}
-	d.run, d.seen, d.terminated = run, map[int]seen{}, map[int]time.Time{}
+	d.run, d.seen, d.terminated, d.doubts = run, map[int]seen{}, map[JobID]time.Time{}, map[int]doubt{}
+	d.pace, d.pauses, d.troubles, d.sweeping = pace{}, nil, nil, sweeping{next: d.Clock.Now()}
+	if run.Seq() == 1 {
+		d.sweeping.next = d.sweeping.next.Add(sweepEvery) // nothing of it can be anywhere
+	}
+	_, near := d.Executor.(Notifier)
+	d.far = d.Executor != nil && !near
+	run.quiet = d.Quiet
+	if d.far {
+		run.gather = d.patience()
+	}
 	d.expander = &expander{run: run, template: d.Template, files: d.Files, cache: d.Cache}
 	return run, nil
 }
@@ -81,6 +111,17 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 // done; then it returns ctx's error, and the jobs that run are left alone. ErrConflict
 // (wrapped) means that another driver has taken the run over.
 func (d *Driver) Drive(ctx context.Context, id RunID) (*Run, error) {
+	return d.drive(ctx, id, d.never)
+}
+
+// HandOver is Drive, but returns as soon as nothing is left to submit now; see Handed.
+func (d *Driver) HandOver(ctx context.Context, id RunID) (*Run, error) {
+	return d.drive(ctx, id, d.Handed)
+}
+
+func (d *Driver) never() bool { return false }
+
+func (d *Driver) drive(ctx context.Context, id RunID, enough func() bool) (*Run, error) {
 	run, err := d.Load(ctx, id)
 	if err != nil {
 		return nil, err
@@ -95,7 +136,7 @@ func (d *Driver) Drive(ctx context.Context, id RunID) (*Run, error) {
 	}
 	for {
 		wake, err := d.Tick(ctx)
-		if err != nil || run.Ended() {
+		if err != nil || run.Ended() || enough() {
 			return run, err
 		}
 		if err := d.wait(ctx, wake); err != nil {
@@ -107,6 +148,7 @@ func (d *Driver) Drive(ctx context.Context, id RunID) (*Run, error) {
 // Tick observes, decides, records and acts, once. It returns when to do so again at the
 // latest; the zero time is whenever something changes.
 func (d *Driver) Tick(ctx context.Context) (wake time.Time, err error) {
+	d.due = time.Time{}
 	if err := d.observe(ctx); err != nil {
 		return wake, err
 	}
@@ -114,7 +156,22 @@ func (d *Driver) Tick(ctx context.Context) (wake time.Time, err error) {
 	if err != nil {
 		return wake, err
 	}
-	return ready.Wake, d.act(ctx, ready.Commands)
+	d.wakeAt(ready.Wake)
+	before := d.run.seq
+	if err := d.act(ctx, ready.Commands); err != nil {
+		return wake, err
+	}
+	if d.run.seq != before {
+		d.quicken()
+	}
+	return d.due, nil
+}
+
+// wakeAt notes that there is something to do at a time; zero: never.
+func (d *Driver) wakeAt(at time.Time) {
+	if !at.IsZero() && (d.due.IsZero() || at.Before(d.due)) {
+		d.due = at
+	}
 }
 
 // decide asks the core until it has nothing more to say, makes its events durable in
@@ -186,208 +243,3 @@ func (d *Driver) record(ctx context.Context, events ...Event) error {
 // Record adds events that a person asked for, such as those of [Run.Retry]. Load must
 // have been called.
 func (d *Driver) Record(ctx context.Context, events ...Event) error { return d.record(ctx, events...) }
-
-// act carries out commands; their answers are recorded in one transaction.
-func (d *Driver) act(ctx context.Context, commands []Command) error {
-	var events []Event
-	var failed error
-	for _, c := range commands {
-		if ctx.Err() != nil {
-			break
-		}
-		e, err := d.do(ctx, c)
-		if err != nil {
-			failed = err
-			break
-		}
-		if err := d.apply(&events, e...); err != nil {
-			return err
-		}
-	}
-	return errors.Join(failed, d.commit(ctx, events))
-}
-
-func (d *Driver) do(ctx context.Context, c Command) ([]Event, error) {
-	switch c.Op {
-	case Submit:
-		return d.submit(ctx, c.Job)
-	case Find:
-		return d.find(ctx, c)
-	case Terminate:
-		now := d.Clock.Now()
-		if last, ok := d.terminated[c.Job]; ok && now.Sub(last) < 30*time.Second {
-			return nil, nil
-		}
-		d.terminated[c.Job] = now
-		// An error here is no answer; the command comes again.
-		_ = d.Executor.Terminate(ctx, d.run.jobs[c.Job-1].id, c.Reason)
-		return nil, nil
-	case Conclude:
-		return d.conclude(ctx)
-	}
-	return nil, nil
-}
-
-func (d *Driver) submit(ctx context.Context, n int) ([]Event, error) {
-	j := d.run.jobs[n-1]
-	if j.state == jobOver {
-		return nil, nil
-	}
-	for _, dep := range j.plan.DependsOn {
-		if dep.Job > 0 && d.run.jobs[dep.Job-1].id == "" {
-			return nil, nil // in doubt or refused just now: later
-		}
-	}
-	if d.run.depGone(j) {
-		return nil, nil
-	}
-	id, err := d.Executor.Submit(ctx, d.run.JobSpec(n))
-	switch {
-	case err == nil:
-		return []Event{{Kind: JobAccepted, Job: n, JobID: id}}, nil
-	case errors.Is(err, ErrRefused):
-		return []Event{{Kind: JobRefused, Job: n, Reason: err.Error()}}, nil
-	}
-	return []Event{{Kind: JobInDoubt, Job: n, Reason: err.Error()}}, nil
-}
-
-// find looks for a job whose submission is in doubt, and adopts the oldest of that
-// name; twins are ended.
-func (d *Driver) find(ctx context.Context, c Command) ([]Event, error) {
-	j := d.run.jobs[c.Job-1]
-	found, err := d.Executor.Find(ctx, j.plan.Queue, j.plan.Name)
-	switch {
-	case err != nil:
-		return nil, nil // asked again
-	case len(found) > 0:
-		for _, twin := range found[1:] {
-			_ = d.Executor.Terminate(ctx, twin.ID, "flow: submitted twice, the job is "+string(found[0].ID))
-		}
-		return []Event{{Kind: JobAccepted, Job: c.Job, JobID: found[0].ID}}, nil
-	case !c.Last:
-		return nil, nil
-	case d.run.cancel != nil || j.stray:
-		return []Event{{Kind: JobLost, Job: c.Job, Reason: "never accepted"}}, nil
-	}
-	if d.run.depGone(j) {
-		return []Event{{Kind: JobLost, Job: c.Job, Reason: "what it depends on is gone"}}, nil
-	}
-	return d.submit(ctx, c.Job)
-}
-
-// conclude evaluates and publishes the workflow's outputs: the last thing a run does.
-func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
-	failed := func(err error) ([]Event, error) {
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		if c := d.run.cancel; c != nil { // nobody waits for the outputs any more
-			return []Event{{Kind: RunEnded, Status: Cancelled, Reason: c.Reason, Cause: c.Cause}}, nil
-		}
-		return []Event{{Kind: RunEnded, Status: Failed, Reason: err.Error(), Cause: "output"}}, nil
-	}
-	if err := d.publishCached(ctx); err != nil {
-		return failed(err)
-	}
-	results, err := d.Template.Results(scope{d.run})
-	if err != nil {
-		return failed(err)
-	}
-	for i := range results {
-		res := &results[i]
-		if res.Publish == "" {
-			continue
-		}
-		for _, f := range res.Files {
-			target := res.Publish
-			if len(res.Files) > 1 && target[len(target)-1] != '/' {
-				target += "/"
-			}
-			if err := d.Files.Publish(ctx, f, target); err != nil {
-				return failed(fmt.Errorf("output %q: publishing %s: %w", res.Name, f, err))
-			}
-		}
-	}
-	return []Event{{Kind: RunEnded, Status: Succeeded, Results: results}}, nil
-}
-
-// publishCached publishes the outputs of tasks that did not run, since their results are
-// known: where they are wanted now may be elsewhere.
-func (d *Driver) publishCached(ctx context.Context) error {
-	for _, s := range d.run.steps {
-		if len(s.hits) == 0 {
-			continue
-		}
-		for i := range s.exp.Cached.All() {
-			hit, spec := s.hits[i], s.spec(i)
-			if hit == nil { // it ran again since
-				continue
-			}
-			for k := range spec.Outputs {
-				o := &spec.Outputs[k]
-				if o.Publish == "" {
-					continue
-				}
-				for _, path := range o.paths(s.values[i][o.Name]) {
-					if err := d.Files.Publish(ctx, ResultPath(hit.Dir, path), o.Publish); err != nil {
-						return fmt.Errorf("%s, output %q: %w", s.taskName(i), o.Name, err)
-					}
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// paths returns the files of an output, relative to its attempt's directory; value is
-// what the task's Values have of it.
-func (o *Output) paths(value json.RawMessage) (paths []string) {
-	switch {
-	case string(value) == "null": // optional, and not there
-	case o.Kind == OutputFiles:
-		// A manifest that says otherwise has no files to publish.
-		_ = json.Unmarshal(value, &paths)
-	default:
-		paths = []string{o.Path}
-	}
-	return paths
-}
-
-// wait waits until there may be news, gathering what happens within a short window so
-// that many endings share one transaction. Nothing is gathered when nothing runs.
-func (d *Driver) wait(ctx context.Context, wake time.Time) error {
-	notifier, _ := d.Executor.(Notifier)
-	var changed <-chan struct{}
-	left := time.Minute
-	if notifier != nil {
-		changed = notifier.Changed()
-	} else if left = d.Poll; left == 0 {
-		left = 5 * time.Second
-	}
-	now := d.Clock.Now()
-	until := now.Add(left)
-	if !wake.IsZero() && wake.Before(until) {
-		until = wake
-	}
-	for now.Before(until) && ctx.Err() == nil && len(d.wishes) == 0 {
-		left = until.Sub(now)
-		if d.Requests != nil {
-			left = min(left, requestsEvery)
-		}
-		if d.Clock.Wait(ctx, left, changed) {
-			break
-		}
-		now = d.Clock.Now()
-		if err := d.ask(ctx); err != nil {
-			return err
-		}
-	}
-	if notifier != nil && ctx.Err() == nil && !notifier.Idle() {
-		if left := window - d.Clock.Now().Sub(d.recorded); left > 0 {
-			d.Clock.Wait(ctx, left, nil)
-		}
-	}
-	return ctx.Err()
-}
-
-const requestsEvery = 250 * time.Millisecond

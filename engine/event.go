@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"strconv"
 	"time"
 )
 
@@ -32,13 +33,14 @@ type Event struct {
 	Plan  *JobPlan `json:"plan,omitempty"`
 	JobID JobID    `json:"job_id,omitempty"`
 
-	// TasksEnded: the same for all Tasks, or in their order
+	// TasksEnded: the same for all Tasks, or in their order. JobLost has Attempts, one
+	// element, if the job had been accepted: what its tasks may have used.
 	Outcome  Outcome   `json:"outcome,omitempty"`
 	ExitCode *int      `json:"exit_code,omitempty"`
 	Attempts []int     `json:"attempts,omitempty"` // tries so far, over all jobs; one element: of every task
 	Infra    int       `json:"infra,omitempty"`    // tries among them that infrastructure spoiled
-	Started  []int64   `json:"started,omitempty"`  // of the last try, ms since the epoch; 0: never ran
-	Stopped  []int64   `json:"stopped,omitempty"`
+	Started  Times     `json:"started,omitempty"`  // of the last try
+	Stopped  Times     `json:"stopped,omitempty"`
 	Outputs  []Values  `json:"outputs,omitempty"` // nil: no task has any
 	After    time.Time `json:"after,omitzero"`    // Retrying: not before
 	Rule     string    `json:"rule,omitempty"`    // Retrying: the class of the rule that said so
@@ -64,7 +66,7 @@ const (
 	JobPlanned  Kind = "JobPlanned"  // the intent to submit Plan as Job
 	JobAccepted Kind = "JobAccepted" // Job has JobID
 	JobRefused  Kind = "JobRefused"  // Job was surely not accepted: Reason; its tasks are without a job again
-	JobInDoubt  Kind = "JobInDoubt"  // nobody knows whether Job was accepted
+	JobInDoubt  Kind = "JobInDoubt"  // nobody knows whether Job was accepted, or will know: it is submitted again
 	JobEnded    Kind = "JobEnded"    // Job needs no more looking after: Status, Reason
 	JobLost     Kind = "JobLost"     // Job is unknown to its executor: its unended tasks are without a job again
 
@@ -86,6 +88,13 @@ const (
 	TaskRetrying  Outcome = "retrying"  // failed; the engine tries it again, After
 	TaskUnstarted Outcome = "unstarted" // did not run, since something it depends on failed; is without a job again
 	TaskCancelled Outcome = "cancelled" // was terminated
+	TaskLost      Outcome = "lost"      // its executor knows nothing of it any more: failed for good, though it may have run
+)
+
+// Where the jobs of a run are run: RunInfo.Executor.
+const (
+	ExecutorLocal = "local" // on this machine, by the embedded executor
+	ExecutorBatch = "batch" // on AWS Batch, or by what speaks its protocol
 )
 
 // RunInfo is what a run is created with.
@@ -94,7 +103,7 @@ type RunInfo struct {
 	Workflow  string            `json:"workflow"`
 	Version   string            `json:"version,omitempty"` // of flow
 	WorkDir   string            `json:"work_dir"`
-	Executor  string            `json:"executor"`
+	Executor  string            `json:"executor"`            // ExecutorLocal or ExecutorBatch
 	Variables map[string]string `json:"variables,omitempty"` // JSON of each; sensitive ones are left out
 	Limits    Limits            `json:"limits,omitzero"`
 }
@@ -113,9 +122,26 @@ type Expanded struct {
 	Group     []int       `json:"group,omitempty"`      // of each task; nil: all are of group 0
 	Items     []*Item     `json:"items,omitempty"`      // of each task; nil: none has anything of its own
 	Absent    Ranges      `json:"absent,omitempty"`     // tasks without a spec
-	CacheKeys []byte      `json:"cache_keys,omitempty"` // 32 bytes a task, zeros for one that is not cached; nil: none is
+	CacheKeys []byte      `json:"cache_keys,omitempty"` // 32 bytes a task, zeros for one that is not cached; see TaskKeys
+	KeyBases  []byte      `json:"key_bases,omitempty"`  // 32 bytes a group, likewise; instead of CacheKeys where Items is nil
 	Cached    Ranges      `json:"cached,omitempty"`     // tasks whose result is known
 	Hits      []Hit       `json:"hits,omitempty"`       // of Cached, in order
+	HitRanges []HitRange  `json:"hit_ranges,omitempty"` // of more tasks whose result is known
+}
+
+// A HitRange is the known results of Tasks: each is that of the task with the same index
+// and key, the index as a decimal number, of a step in another run. They have no outputs.
+type HitRange struct {
+	Run     RunID    `json:"run"`
+	Step    StepName `json:"step"`
+	WorkDir string   `json:"work_dir"` // of that run
+	Tasks   Ranges   `json:"tasks"`
+}
+
+// Hit returns what is known of task i, which is one of h.Tasks.
+func (h *HitRange) Hit(i int) *Hit {
+	key := strconv.Itoa(i)
+	return &Hit{Run: h.Run, Step: h.Step, Task: key, Dir: TaskDir(h.WorkDir, h.Run, h.Step, KeyDir(true, key))}
 }
 
 // JobPlan is a job that a run wants to submit.
@@ -126,6 +152,7 @@ type JobPlan struct {
 	DependsOn []PlannedDep `json:"depends_on,omitempty"`
 	Attempt   int          `json:"attempt"`            // of the tasks' first try in this job
 	Attempts  int          `json:"attempts,omitempty"` // tries Batch may make by itself
+	Losses    bool         `json:"losses,omitempty"`   // after infrastructure losses only
 	Rule      int          `json:"rule,omitempty"`     // 1 + the retry rule that changes what the job asks for
 }
 

@@ -14,12 +14,15 @@ import (
 // executor/executortest.
 type Executor interface {
 	// Submit hands a job over and returns its id. ErrRefused (wrapped) means that the
-	// job was surely not accepted; after any other error nobody knows, and Find tells.
+	// job was surely not accepted, ErrLater that it was not accepted now and may be later;
+	// after any other error nobody knows, and Find tells.
 	// The same name may be submitted twice: names are not unique (Batch, SubmitJob).
 	Submit(ctx context.Context, spec *JobSpec) (JobID, error)
 
-	// Find returns the jobs of that exact name in queue, oldest first. It may miss a
-	// very young job, and jobs that ended long ago.
+	// Find returns the jobs of that exact name in queue, oldest first; of a name that ends
+	// in "*" the jobs whose names begin so, as Batch's own filter does. Array parents are
+	// among them, children are not. It may miss a very young job, and jobs that ended long
+	// ago.
 	Find(ctx context.Context, queue, name string) ([]Job, error)
 
 	// Describe returns what is known of jobs, array parents and children alike, in any
@@ -50,10 +53,25 @@ type Notifier interface {
 	Idle() bool
 }
 
+// A BulkSubmitter is an Executor that can submit several jobs side by side, none of
+// which depends on another of them.
+type BulkSubmitter interface {
+	// SubmitAll submits jobs and returns what became of each, in their order, as Submit
+	// would. It may stop when ctx is done: what it did not try has ErrLater.
+	SubmitAll(ctx context.Context, specs []*JobSpec) []Submission
+}
+
+// A Submission is what became of a job that was submitted; see [Executor.Submit].
+type Submission struct {
+	ID  JobID
+	Err error
+}
+
 // A JobSpec is a job to submit: a plain job with one task, or an array job whose
 // child i runs task Tasks.At(i).
 type JobSpec struct {
 	Name      string       `json:"name"` // see JobName
+	Workflow  string       `json:"workflow,omitempty"`
 	Run       RunID        `json:"run"`
 	Step      StepName     `json:"step"`
 	FanOut    bool         `json:"fan_out,omitempty"`

@@ -39,7 +39,7 @@ func (x *expander) expand(ctx context.Context, name StepName) (Event, error) {
 		return failed(err)
 	}
 	out := compact(specs, raw)
-	out.CacheKeys = x.keys(s, specs, raw.Keys)
+	x.keys(s, specs, out)
 	if err := x.lookup(ctx, s, specs, out); err != nil {
 		return Event{}, err
 	}
@@ -49,6 +49,9 @@ func (x *expander) expand(ctx context.Context, name StepName) (Event, error) {
 // identify returns the specs with the identity of every input. Specs that were one
 // pointer still are.
 func (x *expander) identify(ctx context.Context, s *stepState, specs []*TaskSpec) ([]*TaskSpec, error) {
+	if !slices.ContainsFunc(specs, func(spec *TaskSpec) bool { return spec != nil && len(spec.Inputs) > 0 }) {
+		return specs, nil
+	}
 	out := make([]*TaskSpec, len(specs))
 	var last, lastOut *TaskSpec
 	producers := x.producers(s)
@@ -92,8 +95,12 @@ func (x *expander) producers(s *stepState) map[string]CacheKey {
 	}
 	m := make(map[string]CacheKey, n)
 	for _, dep := range s.deps {
+		if dep.exp == nil {
+			continue
+		}
+		keys := NewTaskKeys(dep.stepState.Step, dep.exp)
 		for i := range dep.task {
-			m[x.run.dir(dep.stepState, i)] = dep.cacheKey(i)
+			m[x.run.dir(dep.stepState, i)] = keys.Key(i)
 		}
 	}
 	return m
@@ -138,17 +145,14 @@ func (x *expander) identity(ctx context.Context, producers map[string]CacheKey, 
 // only what it has of its own.
 func compact(specs []*TaskSpec, raw *Expansion) *Expanded {
 	out := &Expanded{Size: len(specs), Keys: raw.Keys}
-	group := make([]int, len(specs))
-	items := make([]*Item, len(specs))
 	index := map[string]int{}
 	var last *TaskSpec
-	lastGroup := -1
-	var lastItem *Item
-	some := false
+	group := -1
+	var item *Item
 	for i, spec := range specs {
 		if spec == nil {
 			out.Absent = out.Absent.Add(i)
-			items[i], some = &Item{Absent: raw.Absent[i]}, true
+			out.setItem(i, &Item{Absent: raw.Absent[i]})
 			continue
 		}
 		if spec != last {
@@ -159,18 +163,27 @@ func compact(specs []*TaskSpec, raw *Expansion) *Expanded {
 				index[sig] = g
 				out.Groups = append(out.Groups, spec)
 			}
-			last, lastGroup, lastItem = spec, g, differ(out.Groups[g], spec)
+			last, group, item = spec, g, differ(out.Groups[g], spec)
 		}
-		group[i], items[i] = lastGroup, lastItem
-		some = some || lastItem != nil
-	}
-	if len(out.Groups) > 1 {
-		out.Group = group
-	}
-	if some {
-		out.Items = items
+		if group > 0 && out.Group == nil {
+			out.Group = make([]int, out.Size)
+		}
+		if group > 0 {
+			out.Group[i] = group
+		}
+		if item != nil {
+			out.setItem(i, item)
+		}
 	}
 	return out
+}
+
+// setItem notes what task i has of its own.
+func (x *Expanded) setItem(i int, it *Item) {
+	if x.Items == nil {
+		x.Items = make([]*Item, x.Size)
+	}
+	x.Items[i] = it
 }
 
 // signature is equal for the specs of tasks that can be children of one array job.
@@ -219,22 +232,28 @@ func differ(group, spec *TaskSpec) *Item {
 	return &it
 }
 
-func (x *expander) keys(s *stepState, specs []*TaskSpec, keys []string) []byte {
-	out := make([]byte, 32*len(specs))
+// keys adds the cache keys of the tasks to out: what they follow from, if nothing but
+// their names tells the tasks of a group apart.
+func (x *expander) keys(s *stepState, specs []*TaskSpec, out *Expanded) {
+	if !slices.ContainsFunc(specs, func(spec *TaskSpec) bool { return spec != nil && !spec.NoCache }) {
+		return
+	}
+	if out.Items == nil {
+		for _, spec := range out.Groups {
+			base := keyBase(spec)
+			out.KeyBases = append(out.KeyBases, base[:]...)
+		}
+		return
+	}
+	out.CacheKeys = make([]byte, 32*len(specs))
 	var k keyer
-	some := false
 	for i, spec := range specs {
 		if spec == nil || spec.NoCache {
 			continue
 		}
-		sum := k.key(spec, s.Name, keyOf(s.Step, keys, i), i)
-		copy(out[32*i:], sum[:])
-		some = true
+		sum := k.key(spec, s.Name, keyOf(s.Step, out.Keys, i), i)
+		copy(out.CacheKeys[32*i:], sum[:])
 	}
-	if !some {
-		return nil
-	}
-	return out
 }
 
 func keyOf(s *Step, keys []string, i int) string {
@@ -247,21 +266,62 @@ func keyOf(s *Step, keys []string, i int) string {
 	return keys[i]
 }
 
+// lookupTasks is how many results are asked for at a time.
+const lookupTasks = 10_000
+
 // lookup finds the tasks whose result is known, and still there.
 func (x *expander) lookup(ctx context.Context, s *stepState, specs []*TaskSpec, out *Expanded) error {
-	if x.cache == nil || out.CacheKeys == nil || s.noCache || x.run.info.Limits.NoCache {
+	keys := NewTaskKeys(s.Step, out)
+	if x.cache == nil || keys == nil || s.noCache || x.run.info.Limits.NoCache {
 		return nil
 	}
-	ask := make([]CacheKey, len(specs))
-	for i := range ask {
-		copy(ask[i][:], out.CacheKeys[32*i:])
+	known, err := x.lookupFamily(ctx, keys, out)
+	if err != nil {
+		return fmt.Errorf("looking for known results: %w", err)
+	}
+	ask := make([]CacheKey, 0, min(len(specs), lookupTasks))
+	at := make([]int, 0, cap(ask))
+	for i, spec := range specs {
+		if spec != nil && !spec.NoCache && !known(i) {
+			ask, at = append(ask, keys.Key(i)), append(at, i)
+		}
+		if len(ask) == lookupTasks || i == len(specs)-1 {
+			if err := x.lookupSome(ctx, specs, ask, at, out); err != nil {
+				return err
+			}
+			ask, at = ask[:0], at[:0]
+		}
+	}
+	return nil
+}
+
+// lookupFamily finds the results that the cache keeps together, and returns which tasks'
+// these are.
+func (x *expander) lookupFamily(ctx context.Context, keys *TaskKeys, out *Expanded) (func(i int) bool, error) {
+	cache, _ := x.cache.(FamilyCache)
+	family, ok := keys.Family()
+	if cache == nil || !ok {
+		return func(int) bool { return false }, nil
+	}
+	var err error
+	out.HitRanges, err = cache.LookupFamily(ctx, family, out.Size)
+	return func(i int) bool {
+		return slices.ContainsFunc(out.HitRanges, func(h HitRange) bool { return h.Tasks.Contains(i) })
+	}, err
+}
+
+// lookupSome looks for the results of the tasks at, whose keys are ask.
+func (x *expander) lookupSome(ctx context.Context, specs []*TaskSpec, ask []CacheKey, at []int, out *Expanded) error {
+	if len(ask) == 0 {
+		return nil
 	}
 	hits, err := x.cache.Lookup(ctx, ask)
 	if err != nil {
 		return fmt.Errorf("looking for known results: %w", err)
 	}
-	for i, h := range hits {
-		if h.Dir == "" || specs[i] == nil || specs[i].NoCache {
+	for k, h := range hits {
+		i := at[k]
+		if h.Dir == "" {
 			continue
 		}
 		if len(specs[i].Outputs) > 0 {

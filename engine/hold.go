@@ -84,6 +84,8 @@ func (r *Run) Holds(now time.Time) []Waiting {
 			w.Hold.Reason = fmt.Sprintf("depends on %d jobs, and Batch takes %d", jobs, MaxDependencies)
 		case s.MaxParallel > 0 || r.limit() > 0:
 			w.Hold.Reason = "max_parallel"
+		case jobs == 0:
+			w.Hold.Reason = "can be submitted now"
 		default:
 			w.Hold.Reason = "its elements do not stand beside those of the jobs they wait for"
 		}

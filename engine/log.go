@@ -22,6 +22,14 @@ type Cache interface {
 	Lookup(ctx context.Context, keys []CacheKey) ([]Hit, error)
 }
 
+// A FamilyCache is a Cache that keeps the results of steps of very many tasks together.
+type FamilyCache interface {
+	Cache
+	// LookupFamily returns known results of the tasks 0 to n-1 of a step whose TaskKeys
+	// have that family, those of newer runs first, no task twice. Lookup does not know them.
+	LookupFamily(ctx context.Context, family CacheKey, n int) ([]HitRange, error)
+}
+
 // A CacheKey is the sha256 over everything a task's result depends on.
 type CacheKey [32]byte
 
@@ -44,6 +52,10 @@ type Files interface {
 	// Manifest returns the manifest of a task's successful attempt. ErrNotFound
 	// (wrapped) if there is none, or if it does not fit the files that are there.
 	Manifest(ctx context.Context, taskDir string) (*Manifest, error)
+
+	// Failure returns why an attempt of a task failed around its command, as flow's agent has
+	// written it down: "OutputMissing: ..."; "" if nothing is known.
+	Failure(ctx context.Context, taskDir string, attempt int) string
 
 	// Publish copies or links a result to target, an absolute path or URI, replacing
 	// what is there at once and never half.

@@ -28,6 +28,7 @@ type PlanStep struct {
 
 // PlannedJob is a job that a run would submit.
 type PlannedJob struct {
+	Job       int // its number in Plan.Run; see Run.JobSpec
 	Size      int // children; 1: a plain job
 	DependsOn []PlannedDep
 }
@@ -89,12 +90,38 @@ func (d *Driver) plan(now time.Time) *Plan {
 			ps.Err = s.reason
 		}
 		for _, j := range s.live {
-			ps.Jobs = append(ps.Jobs, PlannedJob{Size: j.tasks.Len(), DependsOn: j.plan.DependsOn})
+			ps.Jobs = append(ps.Jobs, PlannedJob{Job: j.n, Size: j.tasks.Len(), DependsOn: j.plan.DependsOn})
 		}
 		out.Steps[i] = ps
 	}
 	for _, w := range d.run.Holds(now) {
 		out.Steps[d.run.step(w.Step).at].Hold = w.Hold
+	}
+	return out
+}
+
+// ToCome returns jobs of the tasks of a step that are known, but in no job yet: as few as
+// they can be. What they will depend on, and how often Batch may try them, is not in them.
+func (r *Run) ToCome(name StepName) []*JobSpec {
+	s := r.step(name)
+	if s.exp == nil || s.waiting == 0 {
+		return nil
+	}
+	tasks := make([]Ranges, len(s.exp.Groups))
+	for i := range s.task {
+		if s.task[i] == Pending && !s.inJob[i] && !s.exp.Absent.Contains(i) {
+			tasks[s.group(i)] = tasks[s.group(i)].Add(i)
+		}
+	}
+	var out []*JobSpec
+	for g, of := range tasks {
+		for len(of) > 0 {
+			chunk := of.First(MaxArraySize)
+			of = of.After(chunk[len(chunk)-1].To)
+			out = append(out, r.jobSpec(&jobState{step: s, tasks: chunk, plan: &JobPlan{
+				Name: JobName(r.info.Run, s.Name, len(r.jobs)+len(out)+1), Queue: s.exp.Groups[g].Queue, Group: g, Attempt: 1, Attempts: 1,
+			}}))
+		}
 	}
 	return out
 }

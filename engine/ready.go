@@ -33,6 +33,7 @@ const (
 	Submit    Op = "submit"    // submit the job. Answer: JobAccepted, JobRefused or JobInDoubt
 	Find      Op = "find"      // look whether the job was accepted. Answer: JobAccepted, or none; see Last
 	Terminate Op = "terminate" // end the job; asked for again until it has ended
+	Sweep     Op = "sweep"     // list the run's jobs and end those it does not know, until nothing is alive. No answer; see unswept
 	Conclude  Op = "conclude"  // evaluate and publish the workflow's outputs. Answer: RunEnded
 )
 
@@ -236,9 +237,9 @@ func (d *decision) endStep(s *stepState) {
 	switch {
 	case failed > 0 && (s.Sequential && hurt > 0 || !s.Tolerate.Allows(failed, s.exp.Size)):
 		e.Status, e.Cause = Failed, s.rootCause()
-		e.Reason = s.firstFailure(failed)
+		e.Reason = s.first(Failed, failed)
 	case cancelled > 0:
-		e.Status = Cancelled
+		e.Status, e.Reason = Cancelled, s.first(Cancelled, cancelled) // by somebody else, unless
 		if d.cancel != nil {
 			e.Reason, e.Cause = d.cancel.Reason, d.cancel.Cause
 		}
@@ -260,10 +261,11 @@ func (d *decision) endStep(s *stepState) {
 	d.event(e)
 }
 
-// firstFailure says why the step failed: its first failed task, and how many more.
-func (s *stepState) firstFailure(failed int) string {
+// first says why tasks have a status: the reason of the first of them, and how many more
+// there are. n is how many have it.
+func (s *stepState) first(status Status, n int) string {
 	for i, t := range s.task {
-		if t != Failed {
+		if t != status {
 			continue
 		}
 		reason := ""
@@ -273,8 +275,8 @@ func (s *stepState) firstFailure(failed int) string {
 		switch {
 		case !s.FanOut:
 			return reason
-		case failed > 1:
-			return fmt.Sprintf("%s: %s, and %d more", s.taskName(i), reason, failed-1)
+		case n > 1:
+			return fmt.Sprintf("%s: %s, and %d more", s.taskName(i), reason, n-1)
 		}
 		return s.taskName(i) + ": " + reason
 	}
@@ -327,13 +329,16 @@ func (d *decision) jobsReady() {
 			if unwanted {
 				reason := "flow: the step runs anew"
 				if d.cancel != nil {
-					reason = "flow: " + d.cancel.Reason
+					reason = d.cancelText()
 				}
 				d.Commands = append(d.Commands, Command{Op: Terminate, Job: j.n, Reason: reason})
 			}
 		}
 	}
 }
+
+// cancelText is the reason of jobs that are ended since the run is being cancelled.
+func (r *Run) cancelText() string { return "flow: " + r.cancel.Reason }
 
 // depGone reports whether a job that j depends on has ended without the success that j
 // waits for, or will never have an id: j cannot be submitted so.
@@ -355,6 +360,10 @@ func (r *Run) depGone(j *jobState) bool {
 
 // end decides how the run ended, once all its steps have.
 func (d *decision) end() {
+	if d.unswept() {
+		d.Commands = append(d.Commands, Command{Op: Sweep})
+		return
+	}
 	e := Event{Kind: RunEnded, Status: Succeeded}
 	for _, s := range d.steps {
 		switch {

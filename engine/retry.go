@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,31 +10,85 @@ import (
 // maxInfra is how often a task is tried again after a loss that was not its own fault.
 const maxInfra = 10
 
-// evaluateOnExit turns retry rules that Batch can carry out into its own form, with the
-// closing rule that what no rule names is not retried. nil: every failure is retried.
-func evaluateOnExit(r Retry) []EvaluateOn {
+// The two ways in which infrastructure takes a try away from a task, as its status reason
+// tells them (Batch User Guide, bestpractice6, and Amazon ECS, fargate-capacity-providers).
+var losses = [...]JobAttempt{
+	{StatusReason: ReasonHostLost + " (instance i-0) terminated."},
+	{StatusReason: ReasonSpotFargate + "."},
+}
+
+// lossRule returns the first rule that names a loss, or nil: one that has a pattern for the
+// status reason, and fits. A rule about exit codes is none, though "*" fits no exit code as
+// well: losses are not what it is about.
+func (r *Retry) lossRule(loss *JobAttempt) *RetryRule {
+	for i := range r.Rules {
+		if rule := &r.Rules[i]; rule.StatusReason != "" && rule.matches(loss) {
+			return rule
+		}
+	}
+	return nil
+}
+
+// batchRetries is what Batch may do by itself about failures of a job.
+type batchRetries struct {
+	attempts int  // tries, the first among them
+	losses   bool // only infrastructure losses are tried again, by the entries of lossEntries
+}
+
+// batchRetriesOf returns what Batch may do by itself of a task that has left tries to go by
+// its own retry block, and was lost infra times. Where the block asks for no more than
+// Batch can do, Batch does it, losses among them. Else it tries again after losses only,
+// which cost none of the tries: the budget stays exact, and nobody has to be there when an
+// instance goes. On this machine (near) it does not: jobs are lost there with the driver
+// that runs them, and it is the next driver that says whether they run again.
+func batchRetriesOf(s *Step, r Retry, rule, left, infra int, near bool) batchRetries {
+	if rule == 0 && left > 1 && !s.EngineRetries && len(r.Rules) <= maxEntries-1 && !slices.ContainsFunc(r.Rules, func(r RetryRule) bool { return r.Engine() }) {
+		return batchRetries{attempts: min(left, maxBatchAttempts)}
+	}
+	if again := maxInfra - infra; !near && again > 0 && len(lossEntries(r)) > 0 {
+		return batchRetries{attempts: min(again+1, maxBatchAttempts), losses: true}
+	}
+	return batchRetries{attempts: 1}
+}
+
+// Limits of a retry strategy (Batch API, RetryStrategy).
+const (
+	maxBatchAttempts = 10
+	maxEntries       = 5
+)
+
+// lossEntries returns the entries of evaluateOnExit that let Batch try again after
+// infrastructure losses, but for those that a rule wants to end, or to be tried elsewhere.
+func lossEntries(r Retry) (out []EvaluateOn) {
+	for i, prefix := range []string{ReasonHostLost, ReasonSpotFargate} {
+		if rule := r.lossRule(&losses[i]); rule == nil || !rule.Exit && !rule.Engine() {
+			out = append(out, EvaluateOn{StatusReason: prefix + "*", Retry: true})
+		}
+	}
+	return out
+}
+
+// evaluateOnExit returns what Batch is told about retries: rules that it can carry out, in
+// its own form, those about losses that no rule names in front of them as far as five
+// entries go, and the closing one, that what nothing names is not retried. nil: every
+// failure is retried.
+func evaluateOnExit(r Retry, lossesOnly, near bool) (out []EvaluateOn) {
+	closing := EvaluateOn{Reason: "*"}
+	if lossesOnly {
+		return append(lossEntries(r), closing)
+	}
 	if len(r.Rules) == 0 {
 		return nil
 	}
-	out := make([]EvaluateOn, 0, len(r.Rules)+1)
+	for i, prefix := range []string{ReasonHostLost, ReasonSpotFargate} {
+		if !near && len(out)+len(r.Rules)+1 < maxEntries && r.lossRule(&losses[i]) == nil {
+			out = append(out, EvaluateOn{StatusReason: prefix + "*", Retry: true})
+		}
+	}
 	for _, rule := range r.Rules {
 		out = append(out, EvaluateOn{ExitCode: rule.ExitCode, Reason: rule.Reason, StatusReason: rule.StatusReason, Retry: !rule.Exit})
 	}
-	return append(out, EvaluateOn{Reason: "*"})
-}
-
-// batchAttempts returns how many tries Batch may make by itself of a task that has
-// left tries to go.
-func batchAttempts(s *Step, r Retry, left int) int {
-	if s.EngineRetries || len(r.Rules) > 4 { // Batch takes five rules, the closing one among them
-		return 1
-	}
-	for i := range r.Rules {
-		if r.Rules[i].Engine() {
-			return 1
-		}
-	}
-	return min(max(left, 1), 10)
+	return append(out, closing)
 }
 
 // apply returns what an attempt gets after a failure that the rule matched.
@@ -90,13 +145,19 @@ type verdict struct {
 }
 
 // judge decides what becomes of a task after a failed try; used is how many tries
-// count against its retry block, this one included unless it was an infrastructure loss.
+// count against its retry block, this one included unless it was an infrastructure loss,
+// and infra how many were losses. A rule that names the loss says how it is tried again, or
+// that it is not; it costs none of the tries.
 func judge(spec *TaskSpec, last *JobAttempt, used, infra int) verdict {
 	if isInfra(last.StatusReason) {
-		if infra <= maxInfra {
-			return verdict{outcome: TaskRetrying}
+		rule := spec.Retry.lossRule(last)
+		switch {
+		case infra > maxInfra, rule != nil && rule.Exit:
+			return verdict{outcome: TaskFailed}
+		case rule != nil:
+			return verdict{TaskRetrying, rule, rule.Delay}
 		}
-		return verdict{outcome: TaskFailed}
+		return verdict{outcome: TaskRetrying}
 	}
 	failed := verdict{outcome: TaskFailed}
 	if used >= max(spec.Retry.Attempts, 1) {

@@ -29,6 +29,9 @@ type Run struct {
 	cancel  *Event        // the wish to cancel, if there is one
 	flight  int           // tasks in jobs, not ended
 	quiet   time.Duration // how long to look for a job in doubt before it is submitted again
+	gather  time.Duration // how long tasks that failed wait for others of their job, to be sent again as one
+	doubted bool          // some job was in doubt or lost, since the run was begun or reopened
+	swept   bool          // a listing showed that nothing of the run is alive; not in the log
 }
 
 // stepState is what a run knows of one step. Tasks are kept in slices, a few bytes a
@@ -82,16 +85,18 @@ type TaskDetail struct {
 
 // jobState is what a run knows of one of its jobs.
 type jobState struct {
-	n     int
-	step  *stepState
-	tasks Ranges
-	plan  *JobPlan
-	state jobPhase
-	id    JobID
-	since time.Time // in doubt since
-	open  int       // tasks of it that have not ended
-	ok    bool      // over, and all its tasks have succeeded
-	stray bool      // its step was reset: it is to end, and what it does is of no interest
+	n      int
+	step   *stepState
+	tasks  Ranges
+	plan   *JobPlan
+	state  jobPhase
+	id     JobID
+	since  time.Time // in doubt since
+	open   int       // tasks of it that have not ended
+	ok     bool      // over, and all its tasks have succeeded
+	stray  bool      // its step was reset: it is to end, and what it does is of no interest
+	failed time.Time // when the first of its tasks failed that are to be sent again
+	shown  counts    // what was seen of its children, see Run.SetSummary
 }
 
 type jobPhase uint8
@@ -136,6 +141,9 @@ func (r *Run) Graph() *Graph { return r.graph }
 
 // ID returns the run's id; "" before RunStarted.
 func (r *Run) ID() RunID { return r.info.Run }
+
+// near reports whether the run's jobs run on this machine, and end with its driver.
+func (r *Run) near() bool { return r.info.Executor == ExecutorLocal }
 
 // Info returns what the run was created with.
 func (r *Run) Info() RunInfo { return r.info }
@@ -203,12 +211,7 @@ func (s *stepState) key(i int) string {
 
 func (s *stepState) taskName(i int) string { return TaskName(s.Name, s.FanOut, s.key(i)) }
 
-func (s *stepState) group(i int) int {
-	if s.exp.Group == nil {
-		return 0
-	}
-	return s.exp.Group[i]
-}
+func (s *stepState) group(i int) int { return s.exp.group(i) }
 
 func (s *stepState) item(i int) *Item {
 	if s.exp.Items == nil {
@@ -225,16 +228,22 @@ func (s *stepState) spec(i int) *TaskSpec {
 	return s.exp.Groups[s.group(i)].With(s.item(i))
 }
 
-func (s *stepState) cacheKey(i int) (k CacheKey) {
-	if s.exp != nil && s.exp.CacheKeys != nil {
-		copy(k[:], s.exp.CacheKeys[i*32:])
+// hit returns where the result of task i is from, if it is CACHED, else nil.
+func (s *stepState) hit(i int) *Hit {
+	if h := s.hits[i]; h != nil || s.task[i] != Cached {
+		return h
 	}
-	return k
+	for k := range s.exp.HitRanges {
+		if h := &s.exp.HitRanges[k]; h.Tasks.Contains(i) {
+			return h.Hit(i)
+		}
+	}
+	return nil
 }
 
 // dir returns the directory where task i's result is or will be.
 func (r *Run) dir(s *stepState, i int) string {
-	if h := s.hits[i]; h != nil {
+	if h := s.hit(i); h != nil {
 		return h.Dir
 	}
 	return TaskDir(r.info.WorkDir, r.info.Run, s.Name, KeyDir(s.FanOut, s.key(i)))
@@ -254,19 +263,21 @@ func (s *stepState) setDetail(i int, d TaskDetail) {
 	if s.detail == nil {
 		s.detail = map[int]*TaskDetail{}
 	}
-	s.detail[i] = &d
+	kept := d // not d itself, which would be on the heap for every task
+	s.detail[i] = &kept
 }
 
 // userTries returns how many tries of task i count against its retry block.
 func (s *stepState) userTries(i int) int { return int(s.tries[i]) - s.infra[i] - s.spent[i] }
 
 // JobSpec returns what to submit for job n of the run.
-func (r *Run) JobSpec(n int) *JobSpec {
-	j := r.jobs[n-1]
+func (r *Run) JobSpec(n int) *JobSpec { return r.jobSpec(r.jobs[n-1]) }
+
+func (r *Run) jobSpec(j *jobState) *JobSpec {
 	s := j.step
 	group := s.exp.Groups[j.plan.Group]
 	spec := &JobSpec{
-		Name: j.plan.Name, Run: r.info.Run, Step: s.Name, FanOut: s.FanOut,
+		Name: j.plan.Name, Workflow: r.info.Workflow, Run: r.info.Run, Step: s.Name, FanOut: s.FanOut,
 		Queue: j.plan.Queue, Task: group, Tasks: j.tasks, WorkDir: r.info.WorkDir,
 		Attempt: j.plan.Attempt, Attempts: max(j.plan.Attempts, 1),
 		Timeout: group.Timeout, Resources: group.ResourcesFor(j.plan.Attempt - s.base), Tags: group.Tags,
@@ -275,7 +286,7 @@ func (r *Run) JobSpec(n int) *JobSpec {
 		spec.ArraySize = n
 	}
 	if spec.Attempts > 1 {
-		spec.Evaluate = evaluateOnExit(group.Retry)
+		spec.Evaluate = evaluateOnExit(group.Retry, j.plan.Losses, r.near())
 	}
 	if j.plan.Rule > 0 {
 		spec.Resources = group.Retry.Rules[j.plan.Rule-1].apply(spec.Resources, j.plan.Attempt-s.base)

@@ -33,26 +33,34 @@ type simStep struct {
 
 type crash struct{ at string }
 
+const endless = "the run does not end"
+
 type world struct {
 	seed  uint64
 	rng   *rand.Rand
 	now   time.Time
 	wf    *engine.Workflow
 	steps []*simStep
-	local bool // a crash of the driver takes the jobs that run with it
+	local bool // a crash of the driver takes the jobs that run with it, and the driver is told of changes
+	bulk  bool // jobs can be submitted side by side
 
 	lose, lag, hostLoss float64
+	later               bool // at times, no job is taken
+	slow                bool // listings lag for longer than anybody waits
+	forget              bool // jobs that ended are forgotten while nobody looks
 	repaired            bool // no task fails any more
 	faultsEnd           time.Time
 
 	m         *model.Model
 	ids       int
 	visible   map[engine.JobID]time.Time
+	listed    map[engine.JobID]time.Time // where it is later
 	tries     []*simTry
 	begun     map[string]int // by task and attempt: commands begun
 	used      map[string]int // by task: tries that count
 	done      map[string]bool
 	again     map[string]bool // steps that were made to run anew
+	lost      map[string]bool // names of jobs that were forgotten
 	manifests map[string]*engine.Manifest
 
 	log       []engine.Event
@@ -86,8 +94,8 @@ func newWorld(seed uint64) *world {
 	h := fnv.New64a()
 	w := &world{
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: start, hash: h, trace: h, crashAt: -1,
-		visible: map[engine.JobID]time.Time{}, begun: map[string]int{}, used: map[string]int{}, done: map[string]bool{},
-		again: map[string]bool{}, manifests: map[string]*engine.Manifest{},
+		visible: map[engine.JobID]time.Time{}, listed: map[engine.JobID]time.Time{}, begun: map[string]int{}, used: map[string]int{}, done: map[string]bool{},
+		again: map[string]bool{}, lost: map[string]bool{}, manifests: map[string]*engine.Manifest{},
 	}
 	w.local = w.rng.IntN(2) == 0
 	// Swarm: most seeds have few kinds of faults.
@@ -101,6 +109,16 @@ func newWorld(seed uint64) *world {
 		w.hostLoss = 0.15
 	}
 	w.faultsEnd = start.Add(6 * time.Hour)
+	w.later = w.rng.IntN(4) == 0
+	if !w.local {
+		w.bulk = w.rng.IntN(2) == 0
+		switch w.rng.IntN(6) {
+		case 0:
+			w.slow, w.lose, w.repaired, w.faultsEnd = true, 0.4, true, start.Add(60*24*time.Hour)
+		case 1:
+			w.forget = true
+		}
+	}
 	w.m = model.New(model.Config{Capacity: model.Capacity{VCPUs: float64(1 + w.rng.IntN(8)), MemoryMiB: 1 << 20}, Instance: "i-1"})
 	w.build()
 	return w
@@ -114,6 +132,9 @@ func (w *world) build() {
 	}
 	if w.rng.IntN(6) == 0 {
 		w.wf.MaxParallel = 1 + w.rng.IntN(6)
+	}
+	if w.forget && w.rng.IntN(2) == 0 {
+		w.wf.OnLost, w.repaired = engine.LostRetries, true
 	}
 	for n := range 1 + w.rng.IntN(7) {
 		w.steps = append(w.steps, w.buildStep(n))
@@ -246,6 +267,8 @@ func (w *world) Manifest(_ context.Context, dir string) (*engine.Manifest, error
 }
 func (w *world) Publish(context.Context, string, string) error { return nil }
 
+func (w *world) Failure(context.Context, string, int) string { return "" }
+
 // Append and Events make it an engine.Log.
 func (w *world) Append(_ context.Context, _ engine.RunID, after int64, events ...engine.Event) error {
 	w.boundary("append")
@@ -292,6 +315,10 @@ func (w *world) Events(_ context.Context, _ engine.RunID, after int64) iter.Seq2
 func (w *world) Now() time.Time { return w.now }
 func (w *world) Wait(_ context.Context, d time.Duration, _ <-chan struct{}) bool {
 	w.advance(w.now.Add(max(d, time.Millisecond)))
+	if w.now.Sub(w.log[0].At) > 100*24*time.Hour {
+		w.problem(endless)
+		panic(crash{endless})
+	}
 	return false
 }
 
@@ -350,16 +377,22 @@ func (w *world) begin(e model.Effect) {
 	task := taskID(spec.Step, i)
 	attempt := fmt.Sprintf("%s#%d", task, spec.Attempt+e.Attempt-1)
 	w.begun[attempt]++
-	if n := w.begun[attempt]; n > 1 {
+	if n := w.begun[attempt]; n > 1 && !w.slow {
 		w.problem("%s ran %d times", attempt, n)
 	}
-	if w.done[task] && !w.again[string(spec.Step)] {
+	if w.done[task] && !w.again[string(spec.Step)] && !w.slow && w.wf.OnLost != engine.LostRetries {
 		w.problem("%s runs though it has succeeded", task)
 	}
 	w.checkDeps(spec.Step, i)
-	w.checkLimits(spec.Step)
+	if !w.slow {
+		w.checkLimits(spec.Step)
+	}
 	w.m.Started(w.now, e.Job, e.Index, e.Attempt)
-	t := &simTry{effect: e, task: task, end: w.now.Add(time.Duration(1+w.rng.IntN(600)) * time.Second)}
+	takes := time.Duration(1+w.rng.IntN(600)) * time.Second
+	if w.slow { // so that a twin is alive when it shows
+		takes *= 20
+	}
+	t := &simTry{effect: e, task: task, end: w.now.Add(takes)}
 	if w.now.Before(w.faultsEnd) && w.rng.Float64() < w.hostLoss {
 		t.exit, t.lost = model.Exit{StatusReason: model.HostLost("i-1")}, true
 	} else {
@@ -411,7 +444,7 @@ func (w *world) finish(t *simTry) {
 			*t.exit.ExitCode = 0
 			w.done[t.task] = true
 			spec := t.effect.Request.Payload.(*engine.JobSpec)
-			w.manifests[spec.TaskDir(max(t.effect.Index, 0))] = &engine.Manifest{Version: 1, Outputs: engine.Values{"v": json.RawMessage("1")}}
+			w.manifests[spec.TaskDir(max(t.effect.Index, 0))] = &engine.Manifest{Version: 1, Attempt: spec.Attempt + t.effect.Attempt - 1, Outputs: engine.Values{"v": json.RawMessage("1")}}
 		}
 	}
 	w.m.Exited(w.now, t.effect.Job, t.effect.Index, t.effect.Attempt, t.exit)
@@ -429,6 +462,26 @@ func (w *world) dies() {
 		return
 	}
 	w.advance(w.now.Add(time.Duration(w.rng.IntN(3600)) * time.Second))
+	if !w.forget {
+		return
+	}
+	known := map[engine.JobID]bool{} // of one whose submission is in doubt nobody could tell later
+	for _, e := range w.log {
+		known[e.JobID] = true
+	}
+	for _, v := range w.jobs() {
+		if v.Status.Ended() && known[v.ID] && w.rng.IntN(2) == 0 {
+			w.m.Forget(w.now, v.ID)
+			w.lost[v.Name] = true
+		}
+	}
+}
+
+// jobs returns the jobs that Batch knows, oldest first.
+func (w *world) jobs() []model.View {
+	out := slices.Collect(w.m.JobsWhere("q", 0, func(time.Time, *model.Request) bool { return true }))
+	slices.Reverse(out)
+	return out
 }
 
 var errLost = errors.New("the answer was lost")
@@ -436,10 +489,43 @@ var errLost = errors.New("the answer was lost")
 // batch is the world as an engine.Executor.
 type batch struct{ *world }
 
+// near is one that tells of changes, though it never does.
+type near struct{ batch }
+
+func (near) Changed() <-chan struct{} { return nil }
+func (near) Idle() bool               { return true }
+
+// bulk is one that takes several jobs at once. The driver may die between any two of them.
+type bulk struct{ batch }
+
+func (b bulk) SubmitAll(ctx context.Context, specs []*engine.JobSpec) []engine.Submission {
+	out := make([]engine.Submission, len(specs))
+	for i, spec := range specs {
+		out[i].ID, out[i].Err = b.Submit(ctx, spec)
+	}
+	return out
+}
+
+func (w *world) executor() engine.Executor {
+	switch {
+	case w.local:
+		return near{batch{w}}
+	case w.bulk:
+		return bulk{batch{w}}
+	}
+	return batch{w}
+}
+
 func (b batch) faulty(p float64) bool { return b.now.Before(b.faultsEnd) && b.rng.Float64() < p }
 
 func (b batch) Submit(_ context.Context, spec *engine.JobSpec) (engine.JobID, error) {
 	b.boundary("submit " + spec.Name)
+	if b.later && b.now.Before(b.faultsEnd) && b.now.Minute() < 15 {
+		if b.bug == "not now is taken for never" {
+			return "", engine.ErrRefused
+		}
+		return "", engine.ErrLater
+	}
 	if b.faulty(b.lose / 2) {
 		return "", errLost // it never arrived
 	}
@@ -453,7 +539,11 @@ func (b batch) Submit(_ context.Context, spec *engine.JobSpec) (engine.JobID, er
 	case "dependencies are dropped":
 		req.DependsOn = nil
 	case "one try too many":
-		req.Attempts++
+		req.Attempts, req.Evaluate = min(req.Attempts+1, 10), nil
+	case "what is sent again has the wrong indices":
+		if spec.Attempt > 1 {
+			spec.Tasks = engine.Upto(spec.Size())
+		}
 	}
 	err := b.m.Submit(b.now, id, req)
 	if err != nil {
@@ -462,6 +552,9 @@ func (b batch) Submit(_ context.Context, spec *engine.JobSpec) (engine.JobID, er
 	}
 	if b.faulty(b.lag) {
 		b.visible[id] = b.now.Add(time.Duration(b.rng.IntN(100)) * time.Second)
+	}
+	if b.slow && b.faulty(1) {
+		b.listed[id] = b.now.Add(time.Duration(b.rng.IntN(900)) * time.Second)
 	}
 	b.pump()
 	b.boundary("submitted")
@@ -482,16 +575,35 @@ func (b batch) seen(id engine.JobID) bool {
 }
 
 func (b batch) Find(_ context.Context, _, name string) (out []engine.Job, err error) {
-	b.boundary("find")
+	b.boundary("find " + name)
 	if b.bug == "jobs are not looked for" {
 		return nil, nil
 	}
-	for v := range b.m.Named(name) {
-		if b.seen(v.ID) {
+	if b.faulty(0.05) {
+		return nil, errLost
+	}
+	prefix, many := strings.CutSuffix(name, "*")
+	for _, v := range b.jobs() {
+		match := v.Name == name || many && strings.HasPrefix(v.Name, prefix)
+		if match && b.seen(v.ID) && !b.now.Before(b.listed[v.ID]) && (b.bug != "strays are not listed" || !b.stray(v)) {
 			out = append(out, v.Job)
 		}
 	}
 	return out, nil
+}
+
+// stray reports whether a job is not the one that the ledger has under its name.
+func (w *world) stray(v model.View) bool {
+	named := 0
+	for _, e := range w.log {
+		if e.Kind == engine.JobPlanned && e.Plan.Name == v.Name {
+			named = e.Job
+		}
+		if e.Kind == engine.JobAccepted && e.Job == named {
+			return e.JobID != v.ID
+		}
+	}
+	return false
 }
 
 func (b batch) Describe(_ context.Context, ids []engine.JobID) (out []engine.Job, err error) {

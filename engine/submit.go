@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Limits of AWS Batch (Batch User Guide, service_limits).
@@ -21,7 +22,7 @@ const (
 func JobName(run RunID, step StepName, n int) string {
 	token := sha256.Sum256(fmt.Appendf(nil, "%s/%s/%d", run, step, n))
 	tail := "-" + strconv.Itoa(n) + "-" + hex.EncodeToString(token[:3])
-	name := "flow-" + strings.ToLower(string(run)) + "-" + strings.Map(func(c rune) rune {
+	name := RunPrefix(run) + strings.Map(func(c rune) rune {
 		switch {
 		case c >= 'A' && c <= 'Z':
 			return c + 'a' - 'A'
@@ -32,6 +33,10 @@ func JobName(run RunID, step StepName, n int) string {
 	}, string(step))
 	return name[:min(len(name), MaxJobName-len(tail))] + tail
 }
+
+// RunPrefix is what the names of all jobs of a run begin with, and of no other run. With a
+// "*" behind it, it is what [Executor.Find] finds them by.
+func RunPrefix(run RunID) string { return "flow-" + strings.ToLower(string(run)) + "-" }
 
 // limit is how many tasks may be in flight over the whole run; 0: any number.
 func (r *Run) limit() int {
@@ -125,6 +130,7 @@ type part struct {
 
 type partKey struct {
 	group, tries, rule int
+	batch              batchRetries
 	jobs               string // the numbers of jobs, or ""
 }
 
@@ -147,7 +153,7 @@ func (w *wave) gather() {
 		if w.skipped(i) {
 			continue
 		}
-		if at, ok := s.after[i]; ok && w.d.now.Before(at) {
+		if at, ok := w.notBefore(i); ok && w.d.now.Before(at) {
 			w.d.wake(at)
 			if s.Sequential {
 				return
@@ -161,12 +167,28 @@ func (w *wave) gather() {
 			}
 			continue
 		}
-		p := w.part(partKey{group: s.group(i), tries: int(s.tries[i]), rule: s.rule[i], jobs: jobNumbers(jobs)}, jobs)
+		p := w.part(partKey{group: s.group(i), tries: int(s.tries[i]), rule: s.rule[i], batch: w.d.batchRetries(s, i), jobs: jobNumbers(jobs)}, jobs)
 		if s.Sequential && !w.chain(p, i) {
 			return
 		}
 		p.tasks = p.tasks.Add(i)
 	}
+}
+
+// notBefore returns until when task i is to wait, if it is: as its retry rule says, or for
+// others of its last job that may fail as well. Tasks that fail one by one are sent again
+// together, when none of the job is left or some time after the first: an array costs what
+// a plain job does.
+func (w *wave) notBefore(i int) (time.Time, bool) {
+	s := w.s
+	if at, ok := s.after[i]; ok {
+		return at, true
+	}
+	if w.d.gather == 0 || s.job[i] == 0 {
+		return time.Time{}, false
+	}
+	j := w.d.jobs[s.job[i]-1]
+	return j.failed.Add(w.d.gather), j.open > 0 && !j.failed.IsZero()
 }
 
 // skipped decides whether task i will not run, since it is absent or something it
@@ -335,6 +357,10 @@ func (w *wave) chain(p *part, i int) bool {
 		return p.tasks[len(p.tasks)-1].To == i-1
 	}
 	if i == 0 || w.s.task[i-1].Ended() {
+		if len(w.s.live) > 0 { // one before that is, which was lost and runs again, or one behind it
+			w.parts = nil
+			return false
+		}
 		return true
 	}
 	if !w.s.inJob[i-1] || w.s.EngineRetries {
@@ -425,11 +451,8 @@ func (d *decision) planJob(s *stepState, p *part, tasks Ranges, deps []PlannedDe
 	d.nJobs++
 	n := len(d.jobs) + d.nJobs
 	spec := s.exp.Groups[p.group]
-	first := tasks[0].From
-	attempts := batchAttempts(s.Step, spec.Retry, max(spec.Retry.Attempts, 1)-s.userTries(first))
 	queue := spec.Queue
 	if p.rule > 0 {
-		attempts = 1
 		if q := spec.Retry.Rules[p.rule-1].Queue; q != "" {
 			queue = q
 		}
@@ -437,6 +460,12 @@ func (d *decision) planJob(s *stepState, p *part, tasks Ranges, deps []PlannedDe
 	d.added += tasks.Len()
 	d.event(Event{Kind: JobPlanned, Step: s.Name, Job: n, Tasks: tasks, Plan: &JobPlan{
 		Name: JobName(d.info.Run, s.Name, n), Queue: queue, Group: p.group, DependsOn: deps,
-		Attempt: p.tries + 1, Attempts: attempts, Rule: p.rule,
+		Attempt: p.tries + 1, Attempts: p.batch.attempts, Losses: p.batch.losses, Rule: p.rule,
 	}})
+}
+
+// batchRetries returns what Batch may do by itself about failures of task i's next job.
+func (r *Run) batchRetries(s *stepState, i int) batchRetries {
+	retry := s.exp.Groups[s.group(i)].Retry
+	return batchRetriesOf(s.Step, retry, s.rule[i], max(retry.Attempts, 1)-s.userTries(i), s.infra[i], r.near())
 }

@@ -57,10 +57,10 @@ func (r *Run) Steps() []StepStatus {
 func (r *Run) StepStatus(name StepName) StepStatus { return r.step(name).view() }
 
 func (s *stepState) view() StepStatus {
-	v := StepStatus{Step: s.Step, Status: s.status, Reason: s.reason, Cause: s.cause, Size: -1, Counts: s.counts, Started: s.started, Ended: s.ended}
+	v := StepStatus{Step: s.Step, Status: s.status, Reason: s.reason, Cause: s.cause, Size: -1, Counts: s.shownCounts(), Started: s.started, Ended: s.ended}
 	if s.exp != nil {
 		v.Size = s.exp.Size
-		if !v.Status.Ended() && s.counts[Running]+s.counts[Succeeded]+s.counts[Failed] == 0 {
+		if !v.Status.Ended() && v.Counts[Running]+v.Counts[Succeeded]+v.Counts[Failed] == 0 {
 			v.Status = Pending
 		}
 	}
@@ -93,7 +93,7 @@ func (r *Run) Task(name StepName, i int) TaskStatus {
 	s := r.step(name)
 	t := TaskStatus{
 		Step: name, Index: i, Key: s.key(i), Name: s.taskName(i), Status: s.task[i], Attempts: int(s.tries[i]), Infra: s.infra[i],
-		Child: -1, Dir: r.dir(s, i), Hit: s.hits[i], Values: s.values[i],
+		Child: -1, Dir: r.dir(s, i), Hit: s.hit(i), Values: s.values[i],
 		Started: millis(s.begun[i]), Stopped: millis(s.stopped[i]),
 	}
 	if d := s.detail[i]; d != nil {

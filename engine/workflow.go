@@ -13,7 +13,9 @@ type Workflow struct {
 	Dir         string // absolute directory of its files; relative paths in it are relative to this
 	WorkDir     string // where task files live: an absolute path or a URI
 	MaxParallel int    // tasks in flight over the whole run; 0: no limit
+	Executor    string // "local", "batch"; "": not said
 	OnFailure   OnFailure
+	OnLost      OnLost
 	Timeout     time.Duration // of the whole run; 0: none
 	Tags        map[string]string
 	Steps       []*Step
@@ -36,6 +38,16 @@ type OnFailure string
 const (
 	Finish      OnFailure = "finish" // they go on; the default
 	CancelOnErr OnFailure = "cancel" // live jobs are terminated, nothing more starts
+)
+
+// OnLost says what becomes of the tasks of a job that its executor knows no more, so that
+// nobody can tell whether they ran. A task whose result is there, with its manifest, has
+// succeeded all the same.
+type OnLost string
+
+const (
+	LostFails   OnLost = "fail"  // they have FAILED; the default on AWS Batch
+	LostRetries OnLost = "retry" // they run again; the default of the embedded executor, with which jobs die
 )
 
 // A Pos is a place in a workflow's files, for messages. Line and Column count from 1.
