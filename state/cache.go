@@ -122,3 +122,73 @@ func taskKey(fanOut bool, stored *string, idx int64) string {
 	}
 	return strconv.FormatInt(idx, 10)
 }
+
+// LookupFamily returns known results of the first n tasks of a step whose cache keys are
+// of that family; those of newer runs first.
+func (db *DB) LookupFamily(ctx context.Context, family engine.CacheKey, n int) ([]engine.HitRange, error) {
+	var out []engine.HitRange
+	err := db.read(ctx, func(q reader) error {
+		rows, err := q.QueryContext(ctx, `SELECT c.tasks, r.id, r.work_dir, s.name
+			FROM cache_ranges c JOIN runs r ON r.num = c.run JOIN steps s ON s.run = c.run AND s.step = c.step
+			WHERE c.family = ? ORDER BY c.run DESC, c.step, c.seq`, family[:])
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		g := familyHits{known: make([]bool, n), left: n}
+		for g.left > 0 && rows.Next() {
+			var tasks string
+			var h engine.HitRange
+			if err := rows.Scan(&tasks, &h.Run, &h.WorkDir, &h.Step); err != nil {
+				return err
+			}
+			if h.Tasks, err = parseRanges(tasks); err != nil {
+				return fmt.Errorf("results of step %s in run %s: %w", h.Step, h.Run, err)
+			}
+			g.add(h)
+		}
+		g.close()
+		out = g.out
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// familyHits gathers results, no task twice.
+type familyHits struct {
+	known []bool // tasks that have one
+	left  int    // tasks that have none
+	at    engine.HitRange
+	mine  []bool // tasks of at
+	out   []engine.HitRange
+}
+
+// add takes h over, but the tasks that are known.
+func (g *familyHits) add(h engine.HitRange) {
+	if h.Run != g.at.Run || h.Step != g.at.Step {
+		g.close()
+		g.at, g.mine = engine.HitRange{Run: h.Run, Step: h.Step, WorkDir: h.WorkDir}, make([]bool, len(g.known))
+	}
+	for i := range h.Tasks.All() {
+		if i < len(g.known) && !g.known[i] {
+			g.known[i], g.mine[i] = true, true
+			g.left--
+		}
+	}
+}
+
+// close ends what is gathered of a step.
+func (g *familyHits) close() {
+	for i, ok := range g.mine {
+		if ok {
+			g.at.Tasks = g.at.Tasks.Add(i)
+		}
+	}
+	if len(g.at.Tasks) > 0 {
+		g.out = append(g.out, g.at)
+	}
+	g.at, g.mine = engine.HitRange{}, nil
+}

@@ -35,6 +35,13 @@ func (p *projection) flush(t *tx, before int64) error {
 		}
 	}
 	p.uses = nil
+	for _, f := range p.families {
+		if _, err := t.exec("INSERT OR IGNORE INTO cache_ranges (family, run, seq, step, tasks) VALUES (?, ?, ?, ?, ?)",
+			f.family[:], p.num, f.seq, int64(f.step), f.tasks.String()); err != nil {
+			return err
+		}
+	}
+	p.families = nil
 	for i := range p.results {
 		if err := p.flushResult(t, &p.results[i]); err != nil {
 			return err
@@ -89,14 +96,14 @@ func (p *projection) flushStep(t *tx, s *stepState) error {
 		size = int64(s.size)
 	}
 	c := &s.counts
-	_, err := t.exec(`INSERT INTO steps (run, step, name, fan_out, size, expanded, base, status, reason, cause, started, ended,
+	_, err := t.exec(`INSERT INTO steps (run, step, name, fan_out, size, expanded, packed, base, status, reason, cause, started, ended,
 			pending, running, succeeded, failed, skipped, cancelled, cached)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (run, step) DO UPDATE SET size = excluded.size, expanded = excluded.expanded, base = excluded.base,
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (run, step) DO UPDATE SET size = excluded.size, expanded = excluded.expanded, packed = excluded.packed, base = excluded.base,
 			status = excluded.status, reason = excluded.reason, cause = excluded.cause, started = excluded.started, ended = excluded.ended,
 			pending = excluded.pending, running = excluded.running, succeeded = excluded.succeeded, failed = excluded.failed,
 			skipped = excluded.skipped, cancelled = excluded.cancelled, cached = excluded.cached`,
-		p.num, int64(s.n), string(s.name), s.fanOut, size, orNull(s.expanded), int64(s.base),
+		p.num, int64(s.n), string(s.name), s.fanOut, size, orNull(s.expanded), s.packed, int64(s.base),
 		s.shown().String(), s.reason, s.cause, orNull(s.started), orNull(s.ended),
 		int64(c[0]), int64(c[1]), int64(c[2]), int64(c[3]), int64(c[4]), int64(c[5]), int64(c[6]))
 	return err
@@ -211,7 +218,7 @@ func (p *projection) flushResult(t *tx, r *result) error {
 		ON CONFLICT (key) DO UPDATE SET run = excluded.run, step = excluded.step, idx = excluded.idx,
 			task = excluded.task, outputs = excluded.outputs, at = excluded.at
 		WHERE excluded.at >= cache.at`,
-		r.key, p.num, int64(r.step), int64(r.idx), r.task, outputs, r.at)
+		r.key[:], p.num, int64(r.step), int64(r.idx), r.task, outputs, r.at)
 	return err
 }
 

@@ -4,13 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"flow/engine"
 )
 
 // findRun reads the row of a run; sql.ErrNoRows if there is none.
 func findRun(t *tx, id engine.RunID) (*projection, error) {
-	p := &projection{id: id, names: map[engine.StepName]*stepState{}}
+	p := &projection{id: id, maxRows: t.taskRows, names: map[engine.StepName]*stepState{}}
 	r := &p.run
 	c := &r.counts
 	var status string
@@ -36,6 +37,9 @@ func loadProjection(t *tx, id engine.RunID) (*projection, error) {
 	}
 	if err := p.loadSteps(t); err != nil {
 		return nil, err
+	}
+	if slices.ContainsFunc(p.steps, func(s *stepState) bool { return s.packed }) {
+		return replay(t, p)
 	}
 	if err := p.loadTasks(t); err != nil {
 		return nil, err
@@ -69,7 +73,7 @@ func (p *projection) check() error {
 }
 
 func (p *projection) loadSteps(t *tx) error {
-	rows, err := t.query(`SELECT step, name, fan_out, coalesce(size, -1), coalesce(expanded, 0), base, status, reason, cause,
+	rows, err := t.query(`SELECT step, name, fan_out, coalesce(size, -1), coalesce(expanded, 0), packed, base, status, reason, cause,
 			coalesce(started, 0), coalesce(ended, 0), pending, running, succeeded, failed, skipped, cancelled, cached
 		FROM steps WHERE run = ? ORDER BY step`, p.num)
 	if err != nil {
@@ -80,7 +84,7 @@ func (p *projection) loadSteps(t *tx) error {
 		s := &stepState{}
 		c := &s.counts
 		var status string
-		if err := rows.Scan(&s.n, &s.name, &s.fanOut, &s.size, &s.expanded, &s.base, &status, &s.reason, &s.cause,
+		if err := rows.Scan(&s.n, &s.name, &s.fanOut, &s.size, &s.expanded, &s.packed, &s.base, &status, &s.reason, &s.cause,
 			&s.started, &s.ended, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6]); err != nil {
 			return err
 		}
@@ -90,11 +94,7 @@ func (p *projection) loadSteps(t *tx) error {
 		if s.n != len(p.steps)+1 {
 			return fmt.Errorf("step %d of run %s: %w", s.n, p.id, errDisagree)
 		}
-		if s.size >= 0 {
-			s.tasks = make([]taskState, s.size)
-		} else {
-			s.keysRead = true
-		}
+		s.keysRead = s.size < 0
 		p.steps = append(p.steps, s)
 		p.names[s.name] = s
 	}
@@ -111,8 +111,10 @@ func (p *projection) loadTasks(t *tx) error {
 	defer rows.Close()
 	missing := 0
 	for _, s := range p.steps {
+		s.tasks = make([]taskState, max(s.size, 0))
 		missing += len(s.tasks)
 	}
+	p.rows = missing
 	for ; rows.Next(); missing-- {
 		var step, idx int
 		var r taskRow
@@ -184,10 +186,7 @@ func resetProjection(t *tx, id engine.RunID) (*projection, error) {
 			return nil, err
 		}
 	}
-	p.run = runState{}
-	for i, s := range p.steps {
-		p.steps[i] = &stepState{n: s.n, name: s.name, fanOut: s.fanOut, size: -1, keysRead: true, dirty: true}
-		p.names[s.name] = p.steps[i]
-	}
-	return p, nil
+	r := p.emptied()
+	r.seq = p.seq
+	return r, nil
 }

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,17 +41,43 @@ func TestMigrate(t *testing.T) {
 	value(db.Run(t.Context(), "run1"))(t)
 	must(t, db.Close())
 
-	copies := value(filepath.Glob(path + ".v1-*"))(t)
-	if len(copies) != 1 || filepath.Base(copies[0]) != "flow.db.v1-20261123T080000" {
+	older := len(migrations) - 2
+	copies := value(filepath.Glob(fmt.Sprintf("%s.v%d-*", path, older)))(t)
+	if len(copies) != 1 || filepath.Base(copies[0]) != fmt.Sprintf("flow.db.v%d-20261123T080000", older) {
 		t.Fatalf("copies %v", copies)
 	}
 	if got := value(os.Stat(copies[0]))(t).Mode().Perm(); got != 0o600 {
 		t.Errorf("mode of the copy: %o", got)
 	}
-	migrations = migrations[:1] // the older flow can go on with the copy
+	migrations = migrations[:older] // the older flow can go on with the copy
 	value(mustOpen(t, copies[0], Options{ReadOnly: true}).Run(t.Context(), "run1"))(t)
 	if _, err := Open(path, Options{}); !errors.Is(err, ErrVersion) {
 		t.Errorf("older flow: %v", err)
+	}
+}
+
+// TestMigrateFirst goes on with a run in a file of the first version.
+func TestMigrateFirst(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flow.db")
+	all := migrations
+	t.Cleanup(func() { migrations = all })
+	migrations = all[:1]
+	must(t, os.WriteFile(path, nil, 0o600))
+	must(t, fill(path, true))
+	migrations = all
+	pool := value(sql.Open("sqlite", path))(t)
+	for _, query := range []string{
+		`INSERT INTO runs (num, id, workflow, version, executor, work_dir, dir, seq, status, created, pending) VALUES (1, 'run1', 'w', '', 'local', '/work', '/', 2, 'RUNNING', 1, 1)`,
+		`INSERT INTO steps (run, step, name, fan_out, size, expanded, status, pending) VALUES (1, 1, 'align', 0, 1, 2, 'PENDING', 1)`,
+		`INSERT INTO tasks (run, step, idx, status) VALUES (1, 1, 0, 0)`,
+	} {
+		value(pool.Exec(query))(t)
+	}
+	must(t, pool.Close())
+	db := mustOpen(t, path, Options{})
+	must(t, db.Append(t.Context(), "run1", 2, planned("align", 1, engine.Upto(1))))
+	if got := value(db.Tasks(t.Context(), "run1", TaskFilter{}))(t); len(got) != 1 || got[0].Job != 1 {
+		t.Errorf("tasks %v", got)
 	}
 }
 
@@ -89,10 +117,10 @@ func TestMigrateFails(t *testing.T) {
 	must(t, db.Close())
 
 	withMigrations(t, "CREATE TABLE notes (text TEXT) STRICT; DROP TABLE tasks; SELECT nonsense")
-	if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), "migration 2") {
+	if _, err := Open(path, Options{}); err == nil || !strings.Contains(err.Error(), fmt.Sprint("migration ", len(migrations))) {
 		t.Fatalf("error %v", err)
 	}
-	migrations = migrations[:1]
+	migrations = migrations[:len(migrations)-1]
 	db = mustOpen(t, path, Options{})
 	must(t, db.Check(t.Context()))
 	must(t, db.Append(t.Context(), "run1", 1, expanded("align", 1, "")))

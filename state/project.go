@@ -19,10 +19,15 @@ type projection struct {
 	names map[engine.StepName]*stepState
 	jobs  []*jobState // job n is jobs[n-1]
 
+	rows    int                // tasks that have rows
+	maxRows int                // see packs; -1: any number
+	stored  map[int]storedStep // while events are replayed: what is stored of a step
+
 	// to be written
 	dirtyJobs []*jobState
 	uses      []engine.RunID
 	results   []result
+	families  []familyRow
 	answered  bool // requests are
 }
 
@@ -47,10 +52,13 @@ type stepState struct {
 	started  int64 // of its first task
 	ended    int64
 	counts   Counts
-	tasks    []taskState
+	packed   bool
+	tasks    []taskState  // nil: packed
+	small    []packedTask // nil: not packed
 
-	keys      []string // nil with keysRead: the indices
-	cacheKeys []byte   // 32 bytes a task; nil with keysRead: none
+	keys      []string         // nil with keysRead: the indices
+	cacheKeys *engine.TaskKeys // nil with keysRead: none
+	family    *engine.CacheKey // its results are kept together, in cache_ranges; nil: they are not
 	keysRead  bool
 
 	dirty      bool
@@ -88,9 +96,17 @@ type jobState struct {
 	dirty                     bool
 }
 
+// familyRow is a row of cache_ranges.
+type familyRow struct {
+	family engine.CacheKey
+	seq    int64
+	step   int
+	tasks  engine.Ranges
+}
+
 // result is a row of the cache.
 type result struct {
-	key     []byte
+	key     engine.CacheKey
 	step    int
 	idx     int
 	task    any // its key, as it is stored: the step may be reset before this is
@@ -175,8 +191,8 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 		s = p.addStep(e.Step, x != nil && (x.Keys != nil || x.Size != 1))
 	}
 	s.dirty = true
-	if n := len(e.Tasks); n > 0 && e.Tasks[n-1].To >= len(s.tasks) {
-		return fmt.Errorf("task %d of step %s, which has %d", e.Tasks[n-1].To, s.name, len(s.tasks))
+	if n := len(e.Tasks); n > 0 && e.Tasks[n-1].To >= max(s.size, 0) {
+		return fmt.Errorf("task %d of step %s, which has %d", e.Tasks[n-1].To, s.name, max(s.size, 0))
 	}
 	switch e.Kind {
 	case engine.StepExpanded:
@@ -193,7 +209,7 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 	case engine.TasksRunning:
 		s.begins(at)
 		for i := range e.Tasks.All() {
-			if row := s.tasks[i].taskRow; !row.status.Ended() {
+			if row := s.row(i); !row.status.Ended() {
 				row.status, row.started, row.stopped = engine.Running, at, 0
 				p.set(s, i, row)
 			}
@@ -202,13 +218,13 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 		return p.applyEnded(t, s, e, at)
 	case engine.TasksSkipped:
 		for i := range e.Tasks.All() {
-			row := s.tasks[i].taskRow
+			row := s.row(i)
 			row.status, row.reason, row.cause, row.exited, row.exit = e.Status, e.Reason, e.Cause, false, 0
 			p.set(s, i, row)
 		}
 	case engine.TasksReset:
 		for i := range e.Tasks.All() {
-			old := s.tasks[i].taskRow
+			old := s.row(i)
 			p.set(s, i, taskRow{attempts: old.attempts, job: old.job})
 		}
 		s.status, s.reason, s.cause, s.ended = engine.Running, "", "", 0
@@ -218,47 +234,39 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 
 // set changes a task.
 func (p *projection) set(s *stepState, i int, row taskRow) {
-	task := &s.tasks[i]
-	if row == task.taskRow {
+	was := s.row(i).status
+	if !s.put(i, row) {
 		return
 	}
-	if row.status != task.status {
-		s.counts[task.status]--
-		p.run.counts[task.status]--
+	s.dirty = true
+	if row.status != was {
+		s.counts[was]--
+		p.run.counts[was]--
 		s.counts[row.status]++
 		p.run.counts[row.status]++
 	}
-	task.taskRow = row
-	if !task.dirty {
-		task.dirty = true
-		s.dirtyTasks = append(s.dirtyTasks, i)
-	}
-	s.dirty = true
 }
 
 func (p *projection) applyExpanded(s *stepState, e *engine.Event) error {
 	x := e.Expanded
-	if x == nil || s.size >= 0 || x.Size < 0 || (x.Keys != nil && len(x.Keys) != x.Size) ||
-		(x.CacheKeys != nil && len(x.CacheKeys) != 32*x.Size) || x.Cached.Len() != len(x.Hits) {
+	if x == nil || s.size >= 0 || !x.Fits() {
 		return fmt.Errorf("the expansion of step %s does not fit together", s.name)
 	}
-	s.size, s.expanded, s.status = x.Size, p.seq, engine.Running
-	s.keys, s.cacheKeys, s.keysRead = x.Keys, x.CacheKeys, true
-	s.tasks, s.fresh = make([]taskState, x.Size), true
+	s.expanded, s.status = p.seq, engine.Running
+	p.makeTasks(s, x.Size)
+	s.readKeys(x)
 	s.counts[engine.Pending] += x.Size
 	p.run.counts[engine.Pending] += x.Size
-	if s.base > 0 {
-		for i := range s.tasks {
-			s.tasks[i].attempts = s.base
-		}
+	cached := []engine.Ranges{x.Cached}
+	for k := range x.HitRanges {
+		cached = append(cached, x.HitRanges[k].Tasks)
 	}
-	for i := range x.Cached.All() {
-		if i >= x.Size {
-			return fmt.Errorf("cached task %d of step %s, which has %d", i, s.name, x.Size)
+	for _, tasks := range cached {
+		for i := range tasks.All() {
+			row := s.row(i)
+			row.status = engine.Cached
+			p.set(s, i, row)
 		}
-		row := s.tasks[i].taskRow
-		row.status = engine.Cached
-		p.set(s, i, row)
 	}
 	var last engine.RunID
 	for i := range x.Hits {
@@ -267,13 +275,28 @@ func (p *projection) applyExpanded(s *stepState, e *engine.Event) error {
 			last = from
 		}
 	}
+	for k := range x.HitRanges {
+		if from := x.HitRanges[k].Run; from != p.id {
+			p.uses = append(p.uses, from)
+		}
+	}
 	return nil
 }
 
-func (p *projection) resetStep(s *stepState) {
-	for i := range s.tasks {
-		s.base = max(s.base, s.tasks[i].attempts)
+// readKeys takes over how tasks are named and which keys their results have.
+func (s *stepState) readKeys(x *engine.Expanded) {
+	s.keys, s.keysRead = x.Keys, true
+	s.cacheKeys = engine.NewTaskKeys(&engine.Step{Name: s.name, FanOut: s.fanOut}, x)
+	if family, ok := s.cacheKeys.Family(); ok && s.packed {
+		s.family = &family
 	}
+}
+
+func (p *projection) resetStep(s *stepState) {
+	for i := range max(s.size, 0) {
+		s.base = max(s.base, s.row(i).attempts)
+	}
+	p.rows -= len(s.tasks)
 	for status, n := range s.counts {
 		p.run.counts[status] -= n
 	}
@@ -288,7 +311,7 @@ func (p *projection) applyPlanned(s *stepState, e *engine.Event, at int64) error
 	p.jobs = append(p.jobs, j)
 	p.touch(j)
 	for i := range e.Tasks.All() {
-		row := s.tasks[i].taskRow
+		row := s.row(i)
 		if row.status.Ended() {
 			return fmt.Errorf("%s has ended already", s.taskName(i))
 		}
@@ -338,13 +361,18 @@ func (p *projection) applyJob(e *engine.Event, at int64) error {
 	j.reason, j.ended = e.Reason, at
 	s := j.step
 	for i := range j.tasks.All() {
-		if i >= len(s.tasks) || int(s.tasks[i].job) != j.n || s.tasks[i].status.Ended() {
+		if i >= s.size {
+			break
+		}
+		row := s.row(i)
+		if int(row.job) != j.n || row.status.Ended() {
 			continue
 		}
-		row := s.tasks[i].taskRow
 		switch {
 		case e.Kind == engine.JobRefused:
 			row.status, row.reason, row.cause, row.exited, row.exit = engine.Failed, e.Reason, "", false, 0
+		case e.Kind == engine.JobLost && len(e.Attempts) > 0: // nobody knows which tries were made
+			row.status, row.attempts = engine.Pending, max(row.attempts, int32(e.Attempts[0]))
 		case row.status == engine.Running: // its end is not known
 			row.status = engine.Pending
 			row.attempts++
@@ -358,6 +386,7 @@ func (p *projection) applyJob(e *engine.Event, at int64) error {
 var taskStatuses = map[engine.Outcome]engine.Status{
 	engine.TaskSucceeded: engine.Succeeded,
 	engine.TaskFailed:    engine.Failed,
+	engine.TaskLost:      engine.Failed,
 	engine.TaskCancelled: engine.Cancelled,
 	engine.TaskRetrying:  engine.Pending,
 	engine.TaskUnstarted: engine.Pending,
@@ -377,11 +406,14 @@ func (p *projection) applyEnded(t *tx, s *stepState, e *engine.Event, at int64) 
 		if err := p.readKeys(t, s); err != nil {
 			return err
 		}
+		if s.family != nil {
+			p.families = append(p.families, familyRow{*s.family, p.seq, s.n, e.Tasks})
+		}
 	}
 	k := -1
 	for i := range e.Tasks.All() {
 		k++
-		row := s.tasks[i].taskRow
+		row := s.row(i)
 		if row.status.Ended() {
 			return fmt.Errorf("%s had ended already", s.taskName(i))
 		}
@@ -401,12 +433,12 @@ func (p *projection) applyEnded(t *tx, s *stepState, e *engine.Event, at int64) 
 			row.stopped = e.Stopped[k]
 		}
 		p.set(s, i, row)
-		if to == engine.Succeeded && s.cacheKeys != nil {
-			r := result{key: s.cacheKeys[32*i : 32*i+32], step: s.n, idx: i, task: s.key(i), at: at}
+		if to == engine.Succeeded && s.family == nil {
+			r := result{key: s.cacheKeys.Key(i), step: s.n, idx: i, task: s.key(i), at: at}
 			if e.Outputs != nil {
 				r.outputs = e.Outputs[k]
 			}
-			if [32]byte(r.key) != ([32]byte{}) {
+			if r.key != (engine.CacheKey{}) {
 				p.results = append(p.results, r)
 			}
 		}
@@ -424,10 +456,10 @@ func (p *projection) readKeys(t *tx, s *stepState) error {
 	if err != nil {
 		return err
 	}
-	if e.Expanded == nil || e.Expanded.Size != len(s.tasks) {
-		return fmt.Errorf("event %d does not expand step %s to %d tasks", s.expanded, s.name, len(s.tasks))
+	if e.Expanded == nil || e.Expanded.Size != s.size {
+		return fmt.Errorf("event %d does not expand step %s to %d tasks", s.expanded, s.name, s.size)
 	}
-	s.keys, s.cacheKeys, s.keysRead = e.Expanded.Keys, e.Expanded.CacheKeys, true
+	s.readKeys(e.Expanded)
 	return nil
 }
 

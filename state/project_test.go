@@ -3,6 +3,7 @@ package state
 import (
 	"database/sql"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ func dump(t testing.TB, db *DB, run engine.RunID) (lines []string) {
 			"SELECT * FROM jobs WHERE run = (SELECT num FROM runs WHERE id = ?) ORDER BY n",
 			"SELECT * FROM uses WHERE run = (SELECT num FROM runs WHERE id = ?) ORDER BY source",
 			"SELECT hex(key), step, idx, task, outputs, at FROM cache WHERE run = (SELECT num FROM runs WHERE id = ?) ORDER BY key",
+			"SELECT hex(family), seq, step, tasks FROM cache_ranges WHERE run = (SELECT num FROM runs WHERE id = ?) ORDER BY family, seq",
 		} {
 			rows, err := q.QueryContext(t.Context(), query, string(run))
 			if err != nil {
@@ -131,6 +133,16 @@ func TestProjection(t *testing.T) {
 			"RUNNING pending=2", "PENDING pending=2", "0 PENDING a2, 1 PENDING a2",
 			"1 LOST id1 gone, 2 REFUSED no such queue, 3 CANCELLED never submitted",
 		},
+		{
+			[]engine.Event{
+				{Kind: engine.JobPlanned, Step: "align", Job: 4, Tasks: engine.Upto(2), Plan: &engine.JobPlan{Name: "n4", Attempt: 3, Attempts: 10, Losses: true}},
+				{Kind: engine.JobAccepted, Job: 4, JobID: "id4"},
+				{Kind: engine.TasksEnded, Step: "align", Job: 4, Tasks: engine.RangesOf(0), Outcome: engine.TaskLost, Attempts: []int{12}, Reason: "lost: nobody can tell"},
+				{Kind: engine.JobLost, Job: 4, Reason: "gone", Attempts: []int{12}},
+			},
+			"RUNNING pending=1 failed=1", "RUNNING pending=1 failed=1", "0 FAILED a12 j4 lost: nobody can tell, 1 PENDING a12 j4",
+			"1 LOST id1 gone, 2 REFUSED no such queue, 3 CANCELLED never submitted, 4 LOST id4 gone",
+		},
 	}
 	for i, s := range story {
 		for k := range s.events {
@@ -229,7 +241,13 @@ func TestProjectionChangedByHand(t *testing.T) {
 // TestProjectionProperties: whatever happens in a run, the tables say what the
 // engine's own fold of the events says, and folding them anew changes nothing.
 func TestProjectionProperties(t *testing.T) {
-	db := newDB(t)
+	for _, rows := range []int{0, 4} { // all tasks have rows, or few of them
+		t.Run(fmt.Sprint(rows, " rows"), func(t *testing.T) { testProjection(t, rows) })
+	}
+}
+
+func testProjection(t *testing.T, rows int) {
+	db := mustOpen(t, filepath.Join(t.TempDir(), "flow.db"), Options{Now: newClock().now, TaskRows: rows})
 	mustCreate(t, db, "old1") // whose results are used
 	mustCreate(t, db, "old2")
 	n := 0
@@ -359,13 +377,20 @@ func (w *world) expand() *engine.Event {
 			}
 		}
 	}
-	if rapid.Bool().Draw(w.rt, "cache") {
+	switch rapid.IntRange(0, 2).Draw(w.rt, "cache") {
+	case 1:
+		x.KeyBases = rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(w.rt, "key base")
+	case 2:
 		x.CacheKeys = rapid.SliceOfN(rapid.Byte(), 32*x.Size, 32*x.Size).Draw(w.rt, "cache keys")
 	}
 	for i := range x.Size {
 		if rapid.IntRange(0, 3).Draw(w.rt, "cached") == 0 {
-			x.Cached = x.Cached.Add(i)
 			from := rapid.SampledFrom([]engine.RunID{"old1", "old2", w.info.Run}).Draw(w.rt, "from")
+			if x.Keys == nil && x.Size > 1 && i > 0 && len(x.HitRanges) == 0 {
+				x.HitRanges = []engine.HitRange{{Run: from, Step: step, WorkDir: "/old", Tasks: engine.RangesOf(i)}}
+				continue
+			}
+			x.Cached = x.Cached.Add(i)
 			x.Hits = append(x.Hits, engine.Hit{Run: from, Step: step, Dir: "/old/" + string(from)})
 		}
 	}

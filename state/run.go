@@ -71,7 +71,7 @@ func newRun(t *tx, id engine.RunID, r NewRun) (*projection, error) {
 	if r.Params != nil {
 		params = string(r.Params)
 	}
-	p := &projection{id: id, names: map[engine.StepName]*stepState{}}
+	p := &projection{id: id, maxRows: t.taskRows, names: map[engine.StepName]*stepState{}}
 	err := t.get(`INSERT INTO runs (id, workflow, version, executor, work_dir, dir, params, seq, status, created)
 		VALUES (?, '', '', '', '', ?, ?, 0, 'PENDING', ?) ON CONFLICT (id) DO NOTHING RETURNING num`,
 		[]any{string(id), r.Dir, params, t.now}, &p.num)
@@ -177,31 +177,43 @@ func (e *UsedError) Error() string {
 // deleteResults removes the run's results from the cache, by the keys in its events:
 // an index of the cache by run would cost more than the cache.
 func (p *projection) deleteResults(t *tx) error {
-	var seqs []int64
+	if err := p.loadSteps(t); err != nil {
+		return err
+	}
 	rows, err := t.query("SELECT seq FROM events WHERE run = ? AND kind = ?", p.num, string(engine.StepExpanded))
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var seq int64
-		if err := rows.Scan(&seq); err != nil {
-			return err
-		}
-		seqs = append(seqs, seq)
-	}
-	if err := rows.Err(); err != nil {
+	seqs, err := scanAll(rows, func(s scanner, seq *int64) error { return s.Scan(seq) })
+	if err != nil {
 		return err
 	}
 	for _, seq := range seqs {
 		e, err := p.event(t, seq)
-		if err != nil || e.Expanded == nil {
+		if err != nil || p.names[e.Step] == nil || e.Expanded == nil || !e.Expanded.Fits() {
 			continue // a damaged event must not keep the run from being deleted; Lookup passes over what is left
 		}
-		for keys := e.Expanded.CacheKeys; len(keys) >= 32; keys = keys[32:] {
-			if _, err := t.exec("DELETE FROM cache WHERE key = ? AND run = ?", keys[:32], p.num); err != nil {
-				return err
-			}
+		if err := p.deleteResultsOf(t, p.names[e.Step], &e); err != nil {
+			return err
+		}
+	}
+	_, err = t.exec("DELETE FROM cache_ranges WHERE run = ?", p.num)
+	return err
+}
+
+// deleteResultsOf removes the results of the tasks that an event told from the cache.
+func (p *projection) deleteResultsOf(t *tx, s *stepState, e *engine.Event) error {
+	keys := engine.NewTaskKeys(&engine.Step{Name: s.name, FanOut: s.fanOut}, e.Expanded)
+	if keys == nil {
+		return nil
+	}
+	if _, ok := keys.Family(); ok && s.packed && s.expanded == e.Seq {
+		return nil // they are in cache_ranges
+	}
+	for i := range e.Expanded.Size {
+		key := keys.Key(i)
+		if _, err := t.exec("DELETE FROM cache WHERE key = ? AND run = ?", key[:], p.num); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -28,9 +28,9 @@ import (
 )
 
 var (
-	_ engine.Log   = (*DB)(nil)
-	_ engine.Cache = (*DB)(nil)
-	_ engine.Log   = (*Lease)(nil)
+	_ engine.Log         = (*DB)(nil)
+	_ engine.FamilyCache = (*DB)(nil)
+	_ engine.Log         = (*Lease)(nil)
 )
 
 // Options say how [Open] opens a database. The zero value is good.
@@ -41,6 +41,9 @@ type Options struct {
 	Now func() time.Time
 	// BusyTimeout is how long to wait for another process that writes; 0: 10 s.
 	BusyTimeout time.Duration
+	// TaskRows is how many rows the table tasks has at most of a run, beside those of steps
+	// with at most a thousandth of that; 0: 100,000. Of other tasks only the events tell.
+	TaskRows int
 	// FileSystem returns the kind of file system dir is on, as statfs(2) has it in
 	// f_type, or 0 if that is not known; nil: ask the kernel.
 	FileSystem func(dir string) (int64, error)
@@ -57,6 +60,7 @@ type DB struct {
 	network  string // name of the network file system; "": local
 	now      func() time.Time
 	alive    func(pid int, start int64) bool
+	taskRows int // see Options
 
 	readers *sql.DB // nil: reads go through the writer
 	writers *sql.DB // at most one connection; nil: read-only
@@ -88,6 +92,9 @@ func Open(path string, o Options) (*DB, error) {
 	if o.BusyTimeout == 0 {
 		o.BusyTimeout = 10 * time.Second
 	}
+	if o.TaskRows == 0 {
+		o.TaskRows = rowsOfRun
+	}
 	if o.FileSystem == nil {
 		o.FileSystem = fileSystem
 	}
@@ -99,6 +106,7 @@ func Open(path string, o Options) (*DB, error) {
 		readOnly: o.ReadOnly,
 		now:      o.Now,
 		alive:    o.ProcessAlive,
+		taskRows: o.TaskRows,
 		turn:     make(chan struct{}, 1),
 		runs:     map[engine.RunID]*projection{},
 		memo:     map[string]memoRow{},
@@ -238,6 +246,8 @@ type tx struct {
 	ctx context.Context // is never done once the transaction has begun
 	w   *writer
 	now int64 // one time for all, ms
+
+	taskRows int // see Options
 }
 
 // exec runs a statement and returns how many rows it changed.
@@ -295,7 +305,7 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 		db.discard() // it may have begun before the context ended
 		return db.explain(err)
 	}
-	t := &tx{ctx: context.WithoutCancel(ctx), w: w, now: db.now().UnixMilli()}
+	t := &tx{ctx: context.WithoutCancel(ctx), w: w, now: db.now().UnixMilli(), taskRows: db.taskRows}
 	if err := fn(t); err != nil {
 		clear(db.runs)
 		if _, undo := t.exec("ROLLBACK"); undo != nil || primary(err) == codeIOErr {

@@ -39,8 +39,16 @@ type TaskFilter struct {
 	Offset int             // pass over so many first
 }
 
-// Tasks returns tasks of a run, by step in source order and by index.
+// Tasks returns tasks of a run, by step in source order and by index. If steps of the run
+// have too many tasks for rows, all its events are read.
 func (db *DB) Tasks(ctx context.Context, run engine.RunID, f TaskFilter) ([]Task, error) {
+	packed, err := db.hasPacked(ctx, run)
+	if err != nil {
+		return nil, err
+	}
+	if packed {
+		return db.foldedTasks(ctx, run, f)
+	}
 	var w where
 	w.add("t.run = (SELECT num FROM runs WHERE id = ?)", string(run))
 	if f.Step != "" {
@@ -58,7 +66,7 @@ func (db *DB) Tasks(ctx context.Context, run engine.RunID, f TaskFilter) ([]Task
 	}
 	var out []Task
 	var expansions map[engine.StepName]int64
-	err := db.read(ctx, func(q reader) error {
+	err = db.read(ctx, func(q reader) error {
 		r, err := readTasks(ctx, q, w, f)
 		out, expansions = r.tasks, r.cached
 		return err
@@ -146,8 +154,17 @@ func (db *DB) cachedDirs(ctx context.Context, run engine.RunID, tasks []Task, ex
 			k++
 		}
 		for i := range tasks {
-			if t := &tasks[i]; t.Step == step && t.Status == engine.Cached && dirs[t.Index] != "" {
-				t.Dir = dirs[t.Index]
+			t := &tasks[i]
+			if t.Step != step || t.Status != engine.Cached {
+				continue
+			}
+			if dir := dirs[t.Index]; dir != "" {
+				t.Dir = dir
+			}
+			for k := range e.Expanded.HitRanges {
+				if h := &e.Expanded.HitRanges[k]; h.Tasks.Contains(t.Index) {
+					t.Dir = h.Hit(t.Index).Dir
+				}
 			}
 		}
 	}
