@@ -11,7 +11,7 @@ import (
 
 // maxTasks is how many tasks a step may have unless the caller allows more; it is
 // also the length of the longest list that range makes.
-const maxTasks = 100_000
+const maxTasks = 1_000_000
 
 // What evaluating may cost. A step is about 100 ns: one value looked at. A byte is one of
 // text that an expression makes.
@@ -49,7 +49,7 @@ type budget struct {
 }
 
 // newBudget returns a budget for workflows of at most tasks tasks a step; 0 is the
-// default, 100,000.
+// default, 1,000,000.
 func newBudget(tasks int) *budget {
 	if tasks <= 0 {
 		tasks = maxTasks

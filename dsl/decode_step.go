@@ -19,7 +19,8 @@ import (
 // that has no name.
 func (d *decoder) defaultsBlock(b *hcl.Block) *stepConfig {
 	s := &stepConfig{rng: b.DefRange}
-	as, blocks, _ := d.block(b.Body, stepArgs, stepBlocks...)
+	as, blocks, diags := d.block(b.Body, stepArgs, stepBlocks...)
+	s.incomplete = diags.HasErrors()
 	for _, a := range as {
 		if !a.spec.inDefaults {
 			d.errorf(a.nameRange, "Not possible in defaults", "%q belongs to one step; move it there.", a.name)

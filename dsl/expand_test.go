@@ -143,7 +143,7 @@ func TestSpec(t *testing.T) {
 	p.functions = functions(p.dir, p.budget)
 	w := bindProgram(t, p, "token=hush", "day=2026-01-31")
 	wf := w.tmpl.Workflow()
-	if wf.WorkDir != p.abs("work") || wf.MaxParallel != 10 || wf.OnFailure != engine.CancelOnErr || wf.Timeout != 36*time.Hour || wf.Tags["run"] != "01run" {
+	if wf.WorkDir != p.abs("work") || wf.MaxParallel != 10 || wf.OnFailure != engine.CancelOnErr || wf.Executor != "batch" || wf.OnLost != engine.LostRetries || wf.Timeout != 36*time.Hour || wf.Tags["run"] != "01run" {
 		t.Errorf("workflow: %+v", wf)
 	}
 	if _, ok := w.tmpl.StoredVariables()["token"]; ok {
@@ -404,5 +404,39 @@ step "known" {
 	known := w.expand("known")
 	if known.Specs[0].Command[1] != "hello" || known.Absent[1] != `src["b"]` || known.Absent[2] != `src["c"]` {
 		t.Errorf("known: %+v", known)
+	}
+}
+
+// TestForEachOfRange: the tasks of a range are those of its list, which is not made.
+func TestForEachOfRange(t *testing.T) {
+	for _, c := range []struct{ expr, want string }{
+		{`range(3)`, "0=0 1=1 2=2"},
+		{`range(0)`, ""},
+		{`range(5, 8)`, "0=5 1=6 2=7"},
+		{`range(var.n, 0)`, "0=3 1=2 2=1"},
+		{`range(1, 10, 4)`, "0=1 1=5 2=9"},
+		{`range(0, 1, 0.5)`, "0=0 1=0.5"},
+		{`range(([4])...)`, "0=0 1=1 2=2 3=3"},
+		{`[for i in range(2) : 10 * i]`, "0=0 1=10"},
+	} {
+		w := bind(t, "variable \"n\" { default = 3 }\nstep \"s\" {\n  for_each = "+c.expr+"\n  script = \"${each.key}=${each.value}\"\n}\n")
+		exp := w.expand("s")
+		var got []string
+		for _, spec := range exp.Specs {
+			got = append(got, spec.Script)
+		}
+		if text := strings.Join(got, " "); text != c.want || exp.Keys != nil {
+			t.Errorf("%s: %q with keys %v, want %q", c.expr, text, exp.Keys, c.want)
+		}
+	}
+	w := bind(t, "step \"s\" {\n  for_each = range(1000000)\n  script = \"echo $FLOW_KEY\"\n}\nstep \"t\" {\n  for_each = step.s.each\n  script = \"date\"\n}\n")
+	for _, name := range []engine.StepName{"s", "t"} {
+		if exp := w.expand(name); len(exp.Specs) != 1_000_000 || exp.Specs[0] != exp.Specs[999_999] || exp.Each != nil {
+			t.Errorf("%s has %d tasks, the first and the last %p %p", name, len(exp.Specs), exp.Specs[0], exp.Specs[999_999])
+		}
+	}
+	_, diags := Load(t.TempDir(), []Source{{Name: "w.hcl", Bytes: []byte("variable \"n\" {\n  default   = 3\n  sensitive = true\n}\nstep \"s\" {\n  for_each = range(var.n)\n  script = \"x\"\n}\n")}})
+	if !strings.Contains(diags.Error(), "sensitive") {
+		t.Errorf("a secret number of tasks: %v", diags)
 	}
 }

@@ -1,6 +1,7 @@
 package dsl
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -8,15 +9,25 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"flow/engine"
 )
 
 // items are what the tasks of a step are made for: one of them for each task.
 type items struct {
-	keys   []string // nil: the index as a decimal number
-	values []cty.Value
+	keys []string // nil: the index as a decimal number
+	n    int
+	at   func(i int) cty.Value // what task i is made for
+	// indices says that what a task is made for is its index.
+	indices bool
+}
+
+// itemsOf returns the items for a list of values.
+func itemsOf(keys []string, values []cty.Value) *items {
+	return &items{keys: keys, n: len(values), at: func(i int) cty.Value { return values[i] }}
 }
 
 func (it *items) key(i int) string {
@@ -30,7 +41,7 @@ func (it *items) key(i int) string {
 func (it *items) eachValue(i int) cty.Value {
 	return cty.ObjectVal(map[string]cty.Value{
 		"key":   cty.StringVal(it.key(i)),
-		"value": it.values[i],
+		"value": it.at(i),
 		"index": cty.NumberIntVal(int64(i)),
 	})
 }
@@ -44,13 +55,15 @@ func (t *task) items() *items {
 		it, rng = t.cells(m), m.rng
 	} else {
 		a := t.step.args.own("for_each")
-		it, rng = t.forEach(a), a.expr.Range()
+		if it, rng = t.numbers(a), a.expr.Range(); it == nil && len(t.diags) == 0 {
+			it = t.forEach(a)
+		}
 	}
 	if it == nil || len(t.diags) > 0 {
 		return nil
 	}
-	if n := len(it.values); n > t.ev.p.budget.tasks {
-		t.errorf(rng, "The step would have %d tasks; the limit is %d.", n, t.ev.p.budget.tasks)
+	if it.n > t.ev.p.budget.tasks {
+		t.errorf(rng, "The step would have %d tasks; the limit is %d.", it.n, t.ev.p.budget.tasks)
 		return nil
 	}
 	if a := t.step.args.own("each_key"); a != nil {
@@ -65,6 +78,28 @@ func (t *task) items() *items {
 	}
 	it.plainKeys()
 	return it
+}
+
+// numbers are the items of a for_each that is nothing but a call of range, whose list need
+// not be made; nil: it is something else.
+func (t *task) numbers(a *arg) *items {
+	call, ok := a.expr.(*hclsyntax.FunctionCallExpr)
+	if !ok || call.Name != "range" || call.ExpandFinal || len(a.refs.lost) > 0 {
+		return nil
+	}
+	args := make([]cty.Value, len(call.Args))
+	for i, e := range call.Args {
+		v, diags := t.ev.p.budget.value(e, t.ctx)
+		if diags.HasErrors() || v.IsMarked() || !v.IsKnown() || v.IsNull() || v.Type() != cty.Number {
+			return nil // to be told by evaluating the call
+		}
+		args[i] = v
+	}
+	s, err := t.ev.p.budget.series(args)
+	if err != nil || !s.whole {
+		return nil
+	}
+	return &items{n: s.size, indices: s.first == 0 && s.by == 1, at: func(i int) cty.Value { return cty.NumberIntVal(s.first + int64(i)*s.by) }}
 }
 
 // forEach evaluates for_each, with the keys that tasks have by default.
@@ -102,30 +137,31 @@ func (t *task) forEach(a *arg) *items {
 		return nil
 	}
 	if ty.IsMapType() || ty.IsObjectType() {
-		it := &items{}
+		var keys []string
+		var values []cty.Value
 		for i := v.ElementIterator(); i.Next(); {
 			k, e := i.Element()
-			it.keys = append(it.keys, k.AsString())
-			it.values = append(it.values, e)
+			keys, values = append(keys, k.AsString()), append(values, e)
 		}
-		return t.visible(it, rng)
+		return t.visible(keys, values, rng)
 	}
-	it := &items{values: elements(v)}
-	if it = t.visible(it, rng); it != nil {
-		it.keys = t.ev.defaultKeys(it.values)
+	values := elements(v)
+	it := t.visible(nil, values, rng)
+	if it != nil {
+		it.keys = t.ev.defaultKeys(values)
 	}
 	return it
 }
 
-// visible refuses items of which a part is sensitive.
-func (t *task) visible(it *items, rng hcl.Range) *items {
-	for _, v := range it.values {
+// visible returns items, and refuses those of which a part is sensitive.
+func (t *task) visible(keys []string, values []cty.Value, rng hcl.Range) *items {
+	for _, v := range values {
 		if v.ContainsMarked() {
 			t.wrong("for_each", rng, errors.New("a part of the value is sensitive, and the keys and values of tasks are stored and shown; use values that are no secret"))
 			return nil
 		}
 	}
-	return it
+	return itemsOf(keys, values)
 }
 
 // defaultKeys returns the keys of the elements of a list: texts themselves, or the
@@ -155,7 +191,7 @@ func (ev *evaluator) defaultKeys(values []cty.Value) []string {
 
 // eachKey evaluates each_key for every item.
 func (t *task) eachKey(a *arg, it *items) bool {
-	keys := make([]string, len(it.values))
+	keys := make([]string, it.n)
 	for i := range keys {
 		t.ctx.Variables["each"] = it.eachValue(i)
 		v, diags := t.ev.eval(a, t.ctx)
@@ -181,6 +217,32 @@ func (t *task) eachKey(a *arg, it *items) bool {
 	}
 	it.keys = keys
 	return true
+}
+
+// shown keeps each.value of the tasks, where it says more than their keys.
+func (x *expansion) shown() {
+	it := x.items
+	says := func() bool {
+		for i := range it.n {
+			if s, err := toText(it.at(i)); err != nil || s != it.key(i) {
+				return true
+			}
+		}
+		return false
+	}
+	if x.s.elementOf != nil || it.indices && it.keys == nil || !says() {
+		return
+	}
+	each := make([]json.RawMessage, it.n)
+	for i := range each {
+		v := it.at(i)
+		raw, err := ctyjson.Marshal(v, v.Type())
+		if err != nil {
+			return // it is there to be looked at only
+		}
+		each[i] = raw
+	}
+	x.out.Each = each
 }
 
 // distinct reports two tasks with the same key.
@@ -238,7 +300,8 @@ func (t *task) cells(m *matrixConfig) *items {
 		t.errorf(m.rng, "The matrix has %d combinations; the limit is %d.", total, limit)
 		return nil
 	}
-	it := &items{}
+	var keys []string
+	var values []cty.Value
 	cell := make([]cty.Value, len(axes))
 	add := func() {
 		attrs := make(map[string]cty.Value, len(axes))
@@ -250,11 +313,11 @@ func (t *task) cells(m *matrixConfig) *items {
 			} else if cell[i].IsNull() {
 				continue
 			} else {
-				words = append(words, strconv.Itoa(len(it.keys)))
+				words = append(words, strconv.Itoa(len(keys)))
 			}
 		}
-		it.keys = append(it.keys, strings.Join(words, "-"))
-		it.values = append(it.values, cty.ObjectVal(attrs))
+		keys = append(keys, strings.Join(words, "-"))
+		values = append(values, cty.ObjectVal(attrs))
 	}
 	for n := range total {
 		rest := n
@@ -275,7 +338,7 @@ func (t *task) cells(m *matrixConfig) *items {
 		}
 		add()
 	}
-	return t.visible(it, m.rng)
+	return t.visible(keys, values, m.rng)
 }
 
 // partial evaluates include or exclude blocks.

@@ -84,57 +84,81 @@ func (b *budget) rangeFunc() function.Function {
 		Type:         function.StaticReturnType(cty.List(cty.Number)),
 		RefineResult: refineNotNull,
 		Impl: func(args []cty.Value, _ cty.Type) (cty.Value, error) {
-			start, step := new(big.Float), big.NewFloat(1)
-			var limit *big.Float
-			switch len(args) {
-			case 1:
-				limit = args[0].AsBigFloat()
-			case 2, 3:
-				start, limit = args[0].AsBigFloat(), args[1].AsBigFloat()
-				if len(args) == 3 {
-					step = args[2].AsBigFloat()
-				}
-			default:
-				return cty.NilVal, errors.New("range takes one to three numbers: the limit, or start and limit, or start, limit and step")
+			s, err := b.series(args)
+			if err != nil {
+				return cty.NilVal, err
 			}
-			if len(args) < 3 && limit.Cmp(start) < 0 {
-				step = big.NewFloat(-1)
-			}
-			return b.numbers(start, limit, step)
+			return b.numbers(s)
 		},
 	})
 }
 
-func (b *budget) numbers(start, limit, step *big.Float) (cty.Value, error) {
-	if start.IsInf() || limit.IsInf() || step.IsInf() {
-		return cty.NilVal, errors.New("a range must be finite")
+// A series is the numbers that range gives.
+type series struct {
+	start, limit, step *big.Float
+	size               int // how many there are
+	// whole: they are first, first + by and so on, all of them exact.
+	whole     bool
+	first, by int64
+}
+
+func (b *budget) series(args []cty.Value) (s series, err error) {
+	s.start, s.step = new(big.Float), big.NewFloat(1)
+	switch len(args) {
+	case 1:
+		s.limit = args[0].AsBigFloat()
+	case 2, 3:
+		s.start, s.limit = args[0].AsBigFloat(), args[1].AsBigFloat()
+		if len(args) == 3 {
+			s.step = args[2].AsBigFloat()
+		}
+	default:
+		return s, errors.New("range takes one to three numbers: the limit, or start and limit, or start, limit and step")
 	}
-	span := new(big.Float).Sub(limit, start)
+	if len(args) < 3 && s.limit.Cmp(s.start) < 0 {
+		s.step = big.NewFloat(-1)
+	}
+	if s.start.IsInf() || s.limit.IsInf() || s.step.IsInf() {
+		return s, errors.New("a range must be finite")
+	}
+	span := new(big.Float).Sub(s.limit, s.start)
 	if span.Sign() == 0 {
+		return s, nil
+	}
+	if s.step.Sign() != span.Sign() {
+		return s, fmt.Errorf("with a step of %s a range from %s never reaches %s", s.step.Text('f', -1), s.start.Text('f', -1), s.limit.Text('f', -1))
+	}
+	size, _ := new(big.Float).Quo(span, s.step).Float64()
+	if size > float64(b.tasks) {
+		return s, fmt.Errorf("a range may have at most %d elements, which is also the most tasks of a step; this one would have %.0f", b.tasks, math.Ceil(size))
+	}
+	s.size = int(math.Ceil(size))
+	first, exact := s.start.Int64()
+	by, exactBy := s.step.Int64()
+	if exact == big.Exact && exactBy == big.Exact && s.start.IsInt() && s.step.IsInt() && math.Abs(float64(first))+math.Abs(float64(by))*size < 1<<53 {
+		s.whole, s.first, s.by = true, first, by
+	}
+	return s, nil
+}
+
+// numbers makes a list of a series.
+func (b *budget) numbers(s series) (cty.Value, error) {
+	if s.size == 0 {
 		return cty.ListValEmpty(cty.Number), nil
 	}
-	if step.Sign() != span.Sign() {
-		return cty.NilVal, fmt.Errorf("with a step of %s a range from %s never reaches %s", step.Text('f', -1), start.Text('f', -1), limit.Text('f', -1))
-	}
-	size, _ := new(big.Float).Quo(span, step).Float64()
-	if size > float64(b.tasks) {
-		return cty.NilVal, fmt.Errorf("a range may have at most %d elements, which is also the most tasks of a step; this one would have %.0f", b.tasks, math.Ceil(size))
-	}
-	if err := b.charge(2*int64(size)+1, 0); err != nil {
+	if err := b.charge(2*int64(s.size)+1, 0); err != nil {
 		return cty.NilVal, err
 	}
-	vals := make([]cty.Value, 0, int(size)+1)
-	if first, exact := start.Int64(); exact == big.Exact && start.IsInt() && step.IsInt() {
-		if by, exact := step.Int64(); exact == big.Exact && math.Abs(float64(first))+math.Abs(float64(by))*size < 1<<53 {
-			for i := range int(math.Ceil(size)) {
-				vals = append(vals, cty.NumberIntVal(first+int64(i)*by))
-			}
-			return cty.ListVal(vals), nil
+	vals := make([]cty.Value, 0, s.size+1)
+	if s.whole {
+		for i := range s.size {
+			vals = append(vals, cty.NumberIntVal(s.first+int64(i)*s.by))
 		}
+		return cty.ListVal(vals), nil
 	}
-	for at := new(big.Float).SetPrec(512).Set(start); at.Cmp(limit)*step.Sign() < 0; {
+	for at := new(big.Float).SetPrec(512).Set(s.start); at.Cmp(s.limit)*s.step.Sign() < 0; {
 		vals = append(vals, cty.NumberVal(at))
-		at = new(big.Float).SetPrec(512).Add(at, step)
+		at = new(big.Float).SetPrec(512).Add(at, s.step)
 	}
 	return cty.ListVal(vals), nil
 }

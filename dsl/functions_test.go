@@ -227,7 +227,7 @@ func TestFunctionErrors(t *testing.T) {
 		{`timestamp()`, `use run.time`},
 		{`range()`, `one to three numbers`},
 		{`range(0, 5, -1)`, `never reaches 5`},
-		{`range(100001)`, `at most 100000 elements`},
+		{`range(1000001)`, `at most 1000000 elements`},
 		{`range(1/0)`, `must be finite`},
 		{`sum([1, null])`, `null in it`},
 		{`one([1, 2])`, `has 2`},

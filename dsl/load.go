@@ -49,6 +49,7 @@ func Load(dir string, sources []Source) (*Program, hcl.Diagnostics) {
 			p.lost.anything = true
 			continue
 		}
+		p.broken = p.broken || fileDiags.HasErrors()
 		for _, diag := range fileDiags {
 			if diag.Severity == hcl.DiagError && diag.Subject != nil {
 				d.broken = append(d.broken, *diag.Subject)

@@ -38,6 +38,7 @@ type Program struct {
 	functions map[string]function.Function // what runs
 	offline   map[string]function.Function // the same without files: for validation
 	lost      lostNames
+	broken    bool // a file has syntax errors
 }
 
 // A mark is put on values that must be treated in a special way (see cty, marks).

@@ -81,6 +81,7 @@ var siteArgs = blockSpec{
 	{name: "memory"},
 	{name: "region"},
 	{name: "profile"},
+	{name: "endpoint"},
 	{name: "agent_image"},
 }
 
@@ -88,7 +89,9 @@ var workflowArgs = blockSpec{
 	{name: "description"},
 	{name: "work_dir", uses: useRun},
 	{name: "max_parallel"},
+	{name: "executor"},
 	{name: "on_failure"},
+	{name: "on_lost"},
 	{name: "timeout"},
 	{name: "tags", uses: useRun},
 }

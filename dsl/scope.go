@@ -24,10 +24,20 @@ type runScope struct {
 	diags hcl.Diagnostics // of json outputs that do not fit their type
 }
 
-// A view is a step as the run knows it. Its tasks are asked for once.
+// A view is a step as the run knows it.
 type view struct {
 	*engine.StepView
-	tasks []engine.TaskView
+	last int // the task that was asked for last, and what is known of it
+	seen *engine.TaskView
+}
+
+// task returns what is known of task i.
+func (v *view) task(i int) *engine.TaskView {
+	if v.seen == nil || v.last != i {
+		tv := v.Task(i)
+		v.last, v.seen = i, &tv
+	}
+	return v.seen
 }
 
 // view returns what is known of s; nil: it is not expanded yet.
@@ -37,10 +47,7 @@ func (r *runScope) view(s *stepConfig) *view {
 	}
 	var v *view
 	if sv := r.scope.Step(engine.StepName(s.name)); sv != nil {
-		v = &view{StepView: sv, tasks: make([]engine.TaskView, sv.Size)}
-		for i := range v.tasks {
-			v.tasks[i] = sv.Task(i)
-		}
+		v = &view{StepView: sv}
 	}
 	r.views[s] = v
 	return v
@@ -75,8 +82,8 @@ func (r *runScope) stepValue(s *stepConfig) cty.Value {
 	}
 	if !s.fanOut() {
 		var tv engine.TaskView
-		if len(v.tasks) > 0 {
-			tv = v.tasks[0]
+		if v.Size > 0 {
+			tv = *v.task(0)
 		}
 		return cty.ObjectVal(map[string]cty.Value{"outputs": r.outputs(s, &tv, v, 0)})
 	}
@@ -100,9 +107,9 @@ func (r *runScope) gather(s *stepConfig, v *view) cty.Value {
 func (r *runScope) gatherOne(s *stepConfig, o *stepOutput, v *view) cty.Value {
 	settled := s.partial || !o.static()
 	ty := o.valueType()
-	list := make([]cty.Value, 0, len(v.tasks))
-	for i := range v.tasks {
-		tv := &v.tasks[i]
+	list := make([]cty.Value, 0, v.Size)
+	for i := range v.Size {
+		tv := v.task(i)
 		if settled && !tv.Status.Ended() {
 			if ty.HasDynamicTypes() {
 				return cty.DynamicVal
@@ -129,11 +136,11 @@ func (r *runScope) tasks(s *stepConfig, v *view) cty.Value {
 	if s.usesEachItems {
 		it = r.itemsOf(s)
 	}
-	all := make(map[string]cty.Value, len(v.tasks))
+	all := make(map[string]cty.Value, v.Size)
 	var first cty.Type
 	equal := true
-	for i := range v.tasks {
-		if absent(s, &v.tasks[i], s.partial) {
+	for i := range v.Size {
+		if absent(s, v.task(i), s.partial) {
 			continue
 		}
 		task := r.task(s, v, i, it)
@@ -159,11 +166,11 @@ func (r *runScope) task(s *stepConfig, v *view, i int, it *items) cty.Value {
 	attrs := map[string]cty.Value{
 		"key":     cty.StringVal(v.key(i)),
 		"index":   cty.NumberIntVal(int64(i)),
-		"outputs": r.outputs(s, &v.tasks[i], v, i),
+		"outputs": r.outputs(s, v.task(i), v, i),
 		"value":   cty.DynamicVal,
 	}
-	if it != nil && i < len(it.values) {
-		attrs["value"] = it.values[i]
+	if it != nil && i < it.n {
+		attrs["value"] = it.at(i)
 	}
 	return cty.ObjectVal(attrs)
 }
@@ -303,7 +310,7 @@ func (r *runScope) itemsOf(s *stepConfig) *items {
 		it = t.items()
 		r.diags = append(r.diags, t.diags...)
 	}
-	if it != nil && len(it.values) != v.Size {
+	if it != nil && it.n != v.Size {
 		it = nil // was made from something else: the results it came from are new
 	}
 	r.items[s] = it
@@ -341,11 +348,7 @@ func (r *runScope) elements(from *stepConfig, values bool) *items {
 	if values {
 		made = r.itemsOf(from)
 	}
-	it := &items{keys: v.Keys, values: make([]cty.Value, len(v.tasks))}
-	for i := range v.tasks {
-		it.values[i] = r.task(from, v, i, made)
-	}
-	return it
+	return &items{keys: v.Keys, n: v.Size, at: func(i int) cty.Value { return r.task(from, v, i, made) }}
 }
 
 // skipped returns the name of the first task without fan-out that refs use and that has
@@ -357,7 +360,7 @@ func (r *runScope) skipped(refs *refs) string {
 				continue
 			}
 			v := r.view(ref.step)
-			if v != nil && len(v.tasks) > 0 && absent(ref.step, &v.tasks[0], true) {
+			if v != nil && v.Size > 0 && absent(ref.step, v.task(0), true) {
 				return ref.step.name
 			}
 		}

@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"flow/engine"
 )
@@ -26,7 +29,7 @@ const (
 // A Site says where a workflow runs. The zero value says nothing.
 type Site struct {
 	Name     string `json:"name,omitempty"`
-	Executor string `json:"executor,omitempty"` // "local"
+	Executor string `json:"executor,omitempty"` // "local", "batch"; "": the workflow decides
 
 	// WorkDir is where the files of tasks live, and MaxParallel how many tasks may be in
 	// flight, instead of what the workflow says: an absolute path; 0 says nothing.
@@ -34,6 +37,13 @@ type Site struct {
 	MaxParallel int    `json:"max_parallel,omitempty"`
 
 	Defaults Defaults `json:"defaults,omitzero"`
+
+	// Of AWS: what the SDK finds by itself where these say nothing. AgentImage is a
+	// container image with flow in it, for tasks with inputs or outputs.
+	Region     string `json:"region,omitempty"`
+	Profile    string `json:"profile,omitempty"`
+	Endpoint   string `json:"endpoint,omitempty"` // URL
+	AgentImage string `json:"agent_image,omitempty"`
 
 	// Containers is what tasks with an image are run with: "docker" or "podman". VCPUs and
 	// MemoryMiB are what tasks may use of the machine; 0: all of it.
@@ -142,7 +152,7 @@ func (d *decoder) sites(file *hcl.File, dir string) []*siteConfig {
 }
 
 func (d *decoder) siteBlock(b *hcl.Block, dir string) *siteConfig {
-	c := &siteConfig{Site: Site{Name: b.Labels[0], Executor: executorLocal}}
+	c := &siteConfig{Site: Site{Name: b.Labels[0]}}
 	as, _, _ := d.block(b.Body, siteArgs)
 	t := &task{ev: &evaluator{p: d.p}, spec: &engine.TaskSpec{}, final: true}
 	for _, a := range as {
@@ -165,9 +175,6 @@ func (c *siteConfig) set(t *task, a *arg, dir string) {
 		if name, ok := value(t, a, oneOf(executorLocal, executorBatch)); ok {
 			c.Executor = name
 		}
-		if c.Executor == executorBatch {
-			c.later(a, "Site %q is on AWS Batch, and this version of flow runs on this machine only: that comes in a later one.", c.Name)
-		}
 	case "work_dir":
 		c.setWorkDir(t, a, dir)
 	case "max_parallel":
@@ -184,8 +191,14 @@ func (c *siteConfig) set(t *task, a *arg, dir string) {
 		c.VCPUs, _ = value(t, a, toVCPUs)
 	case "memory":
 		c.MemoryMiB, _ = value(t, a, toMiB)
-	case "region", "profile", "agent_image": // of AWS Batch
-		t.text(a)
+	case "region":
+		c.Region, _ = value(t, a, toRegion)
+	case "profile":
+		c.Profile, _ = value(t, a, toText)
+	case "endpoint":
+		c.Endpoint, _ = value(t, a, toEndpoint)
+	case "agent_image":
+		c.AgentImage, _ = value(t, a, toImage)
 	}
 }
 
@@ -198,7 +211,8 @@ func (c *siteConfig) setWorkDir(t *task, a *arg, dir string) {
 	case s == "~", strings.HasPrefix(s, "~/"):
 		t.errorf(a.expr.Range(), "~ stands for nothing here. Write the path of the directory from / on.")
 	case strings.HasPrefix(s, "s3://"):
-		c.later(a, "The work_dir of site %q is on S3, and this version of flow keeps files on this machine only: that comes in a later one.", c.Name)
+		c.later(a, "The work_dir of site %q is on S3, and this version of flow keeps files in directories only: that comes in a later one. "+
+			"On AWS Batch, name a directory of a file system that is mounted at the same path in every container.", c.Name)
 	case strings.Contains(s, "://"):
 		t.errorf(a.expr.Range(), "%q is no place for files: name a directory.", s)
 	case filepath.IsAbs(s):
@@ -213,4 +227,55 @@ func (c *siteConfig) later(a *arg, format string, args ...any) {
 	if len(c.cannot) == 0 {
 		c.cannot = hcl.Diagnostics{errorf(a.expr.Range(), "Not supported yet", format, args...)}
 	}
+}
+
+func toRegion(v cty.Value) (string, error) { return checked(v, CheckRegion) }
+
+func toEndpoint(v cty.Value) (string, error) { return checked(v, CheckEndpoint) }
+
+func toImage(v cty.Value) (string, error) { return checked(v, CheckImage) }
+
+// checked reads a text that check finds nothing wrong with.
+func checked(v cty.Value, check func(string) error) (string, error) {
+	s, err := toText(v)
+	if err != nil {
+		return "", err
+	}
+	return s, check(s)
+}
+
+// regionPattern is what names of AWS regions look like: us-east-1, ap-southeast-2, us-gov-west-1.
+var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+
+// CheckRegion says what is wrong with the name of an AWS region.
+func CheckRegion(s string) error {
+	if !regionPattern.MatchString(s) {
+		return fmt.Errorf("%q is no AWS region, such as \"eu-central-1\"", s)
+	}
+	return nil
+}
+
+// CheckEndpoint says what is wrong with the address of a service.
+func CheckEndpoint(s string) error {
+	u, err := url.Parse(s)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("%q is no address of a service, such as \"http://127.0.0.1:8642\"", s)
+	}
+	return nil
+}
+
+// CheckImage says what is wrong with the name of a container image.
+func CheckImage(s string) error {
+	if !imagePattern.MatchString(s) {
+		return fmt.Errorf("%q is no name of a container image, such as \"debian:13\"", s)
+	}
+	return nil
+}
+
+// CheckQueue says what is wrong with the name or ARN of a job queue.
+func CheckQueue(s string) error {
+	if !resourcePattern.MatchString(s) && !strings.HasPrefix(s, "arn:") {
+		return fmt.Errorf("%q is no name of a job queue (letters, digits, _ and -, at most 128) and no ARN", s)
+	}
+	return nil
 }

@@ -62,6 +62,10 @@ site "all" {
   profile      = "lab"
   agent_image  = "public.ecr.aws/lab/flow:1"
 }
+site "aws" {
+  executor = "batch"
+  endpoint = "http://127.0.0.1:8642"
+}
 site "nothing" {}
 site "nulls" {
   executor = null
@@ -72,12 +76,14 @@ site "absolute" { work_dir = "/scratch/../data" }
 	tests := []Site{
 		{
 			Name: "all", Executor: "local", WorkDir: filepath.Join(dir, "files/of/tasks"), MaxParallel: 20,
+			Region: "eu-central-1", Profile: "lab", AgentImage: "public.ecr.aws/lab/flow:1",
 			Containers: "podman", VCPUs: 2.5, MemoryMiB: 4096,
 			Defaults: Defaults{Image: "debian:13", Queue: "spot", Tags: map[string]string{"project": "hg38", "cost center": "12"}},
 		},
-		{Name: "nothing", Executor: "local"},
-		{Name: "nulls", Executor: "local"},
-		{Name: "absolute", Executor: "local", WorkDir: "/data"},
+		{Name: "aws", Executor: "batch", Endpoint: "http://127.0.0.1:8642"},
+		{Name: "nothing"},
+		{Name: "nulls"},
+		{Name: "absolute", WorkDir: "/data"},
 	}
 	for _, want := range tests {
 		t.Run(want.Name, func(t *testing.T) {
@@ -147,6 +153,10 @@ func TestSiteMistakes(t *testing.T) {
 		"region":       {"site \"a\" { region = [] }", []string{"1: Unsuitable value | region: this is a list"}},
 		"profile":      {"site \"a\" { profile = {} }", []string{"1: Unsuitable value | profile: this is a map"}},
 		"agent_image":  {"site \"a\" { agent_image = [] }", []string{"1: Unsuitable value | agent_image"}},
+		"no image":     {"site \"a\" { agent_image = \"a b\" }", []string{"1: Unsuitable value | no name of a container image"}},
+		"no region":    {"site \"a\" { region = \"Frankfurt\" }", []string{`1: Unsuitable value | no AWS region, such as "eu-central-1"`}},
+		"no endpoint":  {"site \"a\" { endpoint = \"localhost:8642\" }", []string{"1: Unsuitable value | no address of a service"}},
+		"endpoint":     {"site \"a\" { endpiont = \"x\" }", []string{`1: Unsupported argument | Did you mean "endpoint"?`}},
 		"no work_dir":  {"site \"a\" { work_dir = \"\" }", []string{"1: Unsuitable value | empty"}},
 		"home":         {"site \"a\" { work_dir = \"~/w\" }", []string{"1: Unsuitable value | ~ stands for nothing"}},
 		"URI":          {"site \"a\" { work_dir = \"gs://x/w\" }", []string{"1: Unsuitable value | no place for files"}},
@@ -204,7 +214,7 @@ site "here" {}
 		t.Fatal(diags)
 	}
 	for name, want := range map[string]string{
-		"aws":    "2: Not supported yet: Site \"aws\" is on AWS Batch",
+		"aws":    "3: Not supported yet: The work_dir of site \"aws\" is on S3",
 		"bucket": "6: Not supported yet: The work_dir of site \"bucket\" is on S3",
 		"heer":   "-: Unknown site: -site heer: there is no such site. Did you mean \"here\"? There are: aws, bucket, here.",
 		"x":      "-: Unknown site: -site x: there is no such site. There are: aws, bucket, here.",

@@ -25,6 +25,8 @@ type task struct {
 	final bool
 	// own: only what the step gives itself, since the defaults are checked once.
 	own bool
+	// sketch: see Program.Sketch. What is unknown in a list has a text in its place.
+	sketch bool
 	// skipped tells which of the steps that r refers to has no result since it was
 	// skipped, or "". nil: none has.
 	skipped func(r *refs) string
@@ -146,6 +148,9 @@ func (t *task) words(a *arg) ([]string, bool) {
 	for i, e := range list {
 		s, err := toText(e)
 		if errors.Is(err, errUnknown) && !t.final {
+			if t.sketch {
+				out[i] = "?"
+			}
 			continue
 		}
 		if err != nil {
@@ -292,8 +297,8 @@ func (t *task) setQueue(a *arg) {
 	if !ok {
 		return
 	}
-	if !resourcePattern.MatchString(s) && !strings.HasPrefix(s, "arn:") {
-		t.errorf(a.expr.Range(), "%q is no name of a job queue (letters, digits, _ and -, at most 128) and no ARN.", s)
+	if err := CheckQueue(s); err != nil {
+		t.errorf(a.expr.Range(), "%s.", err)
 		return
 	}
 	t.spec.Queue = s

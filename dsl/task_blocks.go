@@ -57,7 +57,7 @@ func (t *task) attempts(n int, f func(i int)) {
 	had := len(t.diags)
 	for i := range n {
 		t.ctx.Variables["attempt"] = cty.NumberIntVal(int64(i + 1))
-		if !t.final {
+		if !t.final && !t.sketch {
 			t.ctx.Variables["attempt"] = cty.UnknownVal(cty.Number).RefineNotNull()
 		}
 		if f(i); len(t.diags) > had {

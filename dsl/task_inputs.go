@@ -31,6 +31,9 @@ func (t *task) setInputs(a *arg) {
 		}
 		in, err := t.input(e)
 		if errors.Is(err, errUnknown) && !t.final {
+			if t.sketch {
+				inputs = append(inputs, engine.Input{Name: e.key})
+			}
 			continue
 		}
 		if err != nil {

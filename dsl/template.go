@@ -1,7 +1,6 @@
 package dsl
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -87,6 +86,7 @@ func (p *Program) Bind(in VarInput, run RunContext) (*Template, hcl.Diagnostics)
 func (p *Program) bound(b *bound, run RunContext) *engine.Workflow {
 	wf := *p.Workflow
 	wf.Description, wf.MaxParallel, wf.Timeout = b.wf.Description, b.wf.MaxParallel, b.wf.Timeout
+	wf.Executor, wf.OnLost = b.wf.Executor, b.wf.OnLost
 	if wf.Tags = b.wf.Tags; len(run.Defaults.Tags) > 0 {
 		wf.Tags = maps.Clone(run.Defaults.Tags)
 		maps.Copy(wf.Tags, b.wf.Tags)
@@ -126,7 +126,6 @@ func (t *Template) Workflow() *engine.Workflow { return t.wf }
 // given to a later Bind as VarInput.Stored.
 func (t *Template) StoredVariables() map[string]string { return t.stored }
 
-// scope begins an evaluation in what is known of a run.
 // SensitiveValue returns the value of a sensitive variable as text, for a task that asks
 // for it as a secret: a string as it is, anything else as JSON. It is not ok if there is
 // no such variable, it is not sensitive, or it is null.
@@ -146,6 +145,7 @@ func (t *Template) SensitiveValue(name string) (value string, ok bool) {
 	return string(raw), err == nil
 }
 
+// scope begins an evaluation in what is known of a run.
 func (t *Template) scope(s engine.Scope) *runScope {
 	if id, at := s.RunID(), s.RunTime(); t.fixed == nil || id != t.run || !at.Equal(t.at) {
 		t.run, t.at = id, at
@@ -209,12 +209,16 @@ func (r *runScope) expand(s *stepConfig) (*engine.Expansion, hcl.Diagnostics) {
 			}
 			return x.out, nil
 		}
-		n = len(x.items.values)
+		n = x.items.n
 		x.out.Keys = x.items.keys
 		x.shown()
 	}
 	x.out.Specs = make([]*engine.TaskSpec, n)
 	for i := range n {
+		if x.alike() {
+			x.out.Specs[i] = x.base
+			continue
+		}
 		x.task(i)
 		if len(t.diags)+len(r.diags) > 0 {
 			return nil, append(t.inTask(i, x.items), r.diags...)
@@ -240,12 +244,19 @@ type expansion struct {
 	when *bool            // value of `when`, if it is the same for all
 }
 
+// alike reports whether every further task is what all of them share.
+func (x *expansion) alike() bool {
+	return x.base != nil && x.lack == "" && !x.s.use.each && x.s.elementOf == nil && (x.when == nil || *x.when)
+}
+
 // task makes task i.
 func (x *expansion) task(i int) {
 	t := x.t
 	t.absent = ""
 	if x.items != nil {
-		t.ctx.Variables["each"] = x.items.eachValue(i)
+		if i == 0 || x.s.use.each {
+			t.ctx.Variables["each"] = x.items.eachValue(i)
+		}
 		if name := x.upstream(i); name != "" {
 			x.skip(i, name)
 			return
@@ -300,7 +311,7 @@ func (x *expansion) upstream(i int) string {
 	for _, d := range x.s.use.steps {
 		settled = settled || d.step == from && d.need == engine.NeedValues
 	}
-	if !absent(from, &v.tasks[i], settled) {
+	if !absent(from, v.task(i), settled) {
 		return ""
 	}
 	return engine.TaskName(engine.StepName(from.name), true, v.key(i))
@@ -380,31 +391,6 @@ func (x *expansion) own() {
 
 // eachParts says which blocks of a step use each.
 type eachParts struct{ retry, resources, container, outputs bool }
-
-// shown keeps each.value of the tasks, where it says more than their keys.
-func (x *expansion) shown() {
-	it := x.items
-	says := func() bool {
-		for i, v := range it.values {
-			if s, err := toText(v); err != nil || s != it.key(i) {
-				return true
-			}
-		}
-		return false
-	}
-	if x.s.elementOf != nil || !says() {
-		return
-	}
-	each := make([]json.RawMessage, len(it.values))
-	for i, v := range it.values {
-		raw, err := ctyjson.Marshal(v, v.Type())
-		if err != nil {
-			return // it is there to be looked at only
-		}
-		each[i] = raw
-	}
-	x.out.Each = each
-}
 
 // inTask returns the mistakes with the task they came up in.
 func (t *task) inTask(i int, it *items) hcl.Diagnostics {

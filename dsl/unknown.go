@@ -96,7 +96,11 @@ func (ev *evaluator) forEachType(s *stepConfig) cty.Type {
 	a := s.args.own("for_each")
 	var n nameSet
 	n.of(&a.refs)
-	v, diags := ev.eval(a, ev.context(n))
+	t := task{ev: ev, ctx: ev.context(n), step: s}
+	if it := t.numbers(a); it != nil && it.n > 0 {
+		return cty.Number
+	}
+	v, diags := ev.eval(a, t.ctx)
 	if diags.HasErrors() { // told by the check of the step itself
 		return cty.DynamicPseudoType
 	}

@@ -142,6 +142,13 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 			}
 		case "max_parallel":
 			wf.MaxParallel, _ = value(t, a, positive)
+		case "executor":
+			wf.Executor, _ = value(t, a, oneOf(executorLocal, executorBatch))
+		case "on_lost":
+			s, ok := value(t, a, oneOf(string(engine.LostFails), string(engine.LostRetries)))
+			if ok {
+				wf.OnLost = engine.OnLost(s)
+			}
 		case "on_failure":
 			s, ok := value(t, a, oneOf(string(engine.Finish), string(engine.CancelOnErr)))
 			if ok {

@@ -34,8 +34,8 @@ type VarArg struct {
 	File string // a path ending in .hcl, .json or .csv; or name=path.csv
 }
 
-// envPrefix begins the names of environment variables that set variables.
-const envPrefix = "FLOW_VAR_"
+// EnvPrefix begins the names of environment variables that set variables.
+const EnvPrefix = "FLOW_VAR_"
 
 // autoFile is read beside a workflow before the *.auto.vars.hcl there.
 const autoFile = "flow.vars.hcl"
@@ -112,9 +112,9 @@ func (r *varReader) names() []string {
 func (r *varReader) env(environ []string) {
 	for _, kv := range environ {
 		name, text, _ := strings.Cut(kv, "=")
-		name, ours := strings.CutPrefix(name, envPrefix)
+		name, ours := strings.CutPrefix(name, EnvPrefix)
 		if v := r.p.variables[name]; ours && v != nil && !r.isStored(name) {
-			r.setText(v, text, envPrefix+name)
+			r.setText(v, text, EnvPrefix+name)
 		}
 	}
 }
@@ -267,7 +267,7 @@ func (r *varReader) value(v *Variable) cty.Value {
 	case v.Required:
 		r.errorf(v.Range.Ptr(), "Missing value for variable",
 			"Variable %q (%s) has no default, so it needs a value. Give one of: -var '%s=...', a line %s = ... in %s or in a file given with -var-file, or %s%s in the environment.",
-			v.Name, v.TypeString, v.Name, v.Name, autoFile, envPrefix, v.Name)
+			v.Name, v.TypeString, v.Name, v.Name, autoFile, EnvPrefix, v.Name)
 		return r.mark(v, cty.UnknownVal(v.typ))
 	}
 	return r.mark(v, v.def)

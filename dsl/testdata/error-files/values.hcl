@@ -3,6 +3,8 @@ workflow "values" {
   timeout      = "1 day" # ERROR: Unsuitable value | no duration
   on_failure   = "cancle" # ERROR: Unsuitable value | Did you mean "cancel"?
   work_dir     = "" # ERROR: Unsuitable value
+  executor     = "bacth" # ERROR: Unsuitable value | Did you mean "batch"?
+  on_lost      = "ignore" # ERROR: Unsuitable value | there are "fail" and "retry"
 }
 variable "secret" {
   type      = string

@@ -2,7 +2,9 @@ workflow "everything" {
   description  = "Every argument and block there is"
   work_dir     = var.where
   max_parallel = 10
+  executor     = "batch"
   on_failure   = "cancel"
+  on_lost      = "retry"
   timeout      = "1d12h"
   tags = {
     project = "x"
