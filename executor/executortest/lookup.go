@@ -54,6 +54,18 @@ func findByName(s *suite) {
 	if !slices.Equal(got, want) {
 		s.Errorf("Find(%q) = %v, want %v", spec.Name, got, want)
 	}
+	begin := spec.Name[:len(spec.Name)-1] + "*" // both are of the same name: others may begin so too
+	jobs, err := s.x.Find(s.ctx, spec.Queue, begin)
+	for _, id := range want {
+		if !slices.ContainsFunc(jobs, func(j engine.Job) bool { return j.ID == id }) {
+			s.Errorf("Find(%q) = %v, %v, without %s", begin, jobs, err, id)
+		}
+	}
+	for i, j := range jobs {
+		if !strings.HasPrefix(j.Name, strings.TrimSuffix(begin, "*")) || i > 0 && j.Created.Before(jobs[i-1].Created) {
+			s.Errorf("Find(%q) has a job %q, or is not in order of age", begin, j.Name)
+		}
+	}
 	if jobs, err := s.x.Find(s.ctx, spec.Queue, "flow-nobody"); err != nil || len(jobs) > 0 {
 		s.Errorf("Find of a name that nothing has = %v, %v", jobs, err)
 	}

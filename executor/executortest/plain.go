@@ -51,7 +51,7 @@ func exitCodes(s *suite) {
 // "Task failed to start"), and its failed start is an attempt.
 func cannotStart(s *suite) {
 	spec := s.job("nostart", "")
-	spec.Task = &engine.TaskSpec{Command: []string{"/no/such/program"}}
+	spec.Task.Command, spec.Task.Script, spec.Task.Shell = []string{"/no/such/program"}, "", nil
 	j := s.failed(s.send(spec), engine.ReasonStartFailed)
 	if j.ExitCode != nil || !strings.HasPrefix(j.Reason, "CannotStartContainerError: ") {
 		s.Errorf("exit code %s, reason %q, want none, and CannotStartContainerError", code(j.ExitCode), j.Reason)

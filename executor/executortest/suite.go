@@ -24,7 +24,10 @@ const Patience = 2 * time.Minute
 
 // Run runs the contract against the executors that open returns, one for each sub-test.
 // open registers whatever is to be done at the end with t.Cleanup.
-func Run(t *testing.T, open func(t *testing.T) engine.Executor) {
+//
+// change is applied to each job that the suite makes: it gives what the executor wants and
+// the suite does not know, such as a queue and an image.
+func Run(t *testing.T, open func(t *testing.T) engine.Executor, change ...func(*engine.JobSpec)) {
 	for _, test := range []struct {
 		name string
 		run  func(*suite)
@@ -72,7 +75,7 @@ func Run(t *testing.T, open func(t *testing.T) engine.Executor) {
 		t.Run(test.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), Patience)
 			defer cancel()
-			test.run(&suite{T: t, x: open(t), ctx: ctx, work: t.TempDir()})
+			test.run(&suite{T: t, x: open(t), ctx: ctx, work: t.TempDir(), change: change})
 		})
 	}
 }
@@ -84,6 +87,8 @@ type suite struct {
 	ctx  context.Context
 	work string
 	n    int
+
+	change []func(*engine.JobSpec)
 }
 
 // An option changes a job before it is submitted.
@@ -117,6 +122,9 @@ func (s *suite) job(name, script string, options ...option) *engine.JobSpec {
 	}
 	for _, o := range options {
 		o(spec)
+	}
+	for _, c := range s.change {
+		c(spec)
 	}
 	return spec
 }

@@ -1,10 +1,8 @@
 package endpoint
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -19,6 +17,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"flow/engine"
+	"flow/executor/batch/whole"
 	"flow/executor/local"
 )
 
@@ -148,28 +147,12 @@ func newEmptyEmulator(t testing.TB, change ...func(*Options)) *emulator {
 	})
 	t.Cleanup(w.close)
 	w.Client = batch.New(batch.Options{
-		Region: "us-east-1", BaseEndpoint: &w.url, HTTPClient: &http.Client{Transport: whole{}}, Retryer: retry.AddWithMaxAttempts(retry.NewStandard(), 1),
+		Region: "us-east-1", BaseEndpoint: &w.url, HTTPClient: &http.Client{Transport: whole.Transport{}}, Retryer: retry.AddWithMaxAttempts(retry.NewStandard(), 1),
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "any", SecretAccessKey: "any"}, nil
 		}),
 	})
 	return w
-}
-
-// whole reads every answer to its end: this SDK closes the body of a request as soon as
-// the answer begins, and when a server is that fast, net/http may still look for the end
-// of that body, and cut the connection.
-type whole struct{}
-
-func (whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	return answer, err
 }
 
 func (w *emulator) environment(name string, vcpus int32) {

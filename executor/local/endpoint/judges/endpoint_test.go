@@ -12,12 +12,15 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"flow/executor/executortest/apimodel"
+	"flow/executor/executortest/fetched"
 )
 
 // An endpoint is a `flow emulate` and the recorder before it.
 type endpoint struct {
 	url      string // of the recorder: what clients are given
-	recorder *recorder
+	recorder *apimodel.Recorder
 }
 
 // start runs `flow emulate` with these flags until the test has ended, and then checks
@@ -27,14 +30,14 @@ func start(t *testing.T, flags ...string) *endpoint {
 	if underRace {
 		t.Skip("clients of another process: the race detector sees nothing of it")
 	}
-	m := model(t)
+	m := fetched.Model(t)
 	url := os.Getenv("FLOW_EMULATE_URL")
 	if url == "" {
 		url = serve(t, flags)
 	}
-	r := record(t, url)
-	t.Cleanup(func() { r.judge(t, m) })
-	return &endpoint{r.server.URL, r}
+	r := apimodel.Record(t, url)
+	t.Cleanup(func() { r.Judge(t, m) })
+	return &endpoint{r.URL, r}
 }
 
 var underRace bool // are the tests built with the race detector?
@@ -48,7 +51,7 @@ func serve(t *testing.T, flags []string) string {
 	}
 	cmd := exec.Command(bin, append([]string{"emulate", "--listen", "127.0.0.1:0"}, flags...)...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "PATH="+cache("engines", "bin")+":"+cache("py", "bin")+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+fetched.Path("engines", "bin")+":"+fetched.Path("py", "bin")+":"+os.Getenv("PATH"))
 	var errors safeBuffer
 	cmd.Stderr = &errors
 	stdout, err := cmd.StdoutPipe()

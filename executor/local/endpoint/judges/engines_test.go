@@ -2,10 +2,8 @@ package judges
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,41 +15,12 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+
+	"flow/executor/executortest/fetched"
 )
 
 // Programs that others wrote for AWS Batch, unchanged. What they need of AWS beside Batch
 // and its logs is moto's.
-
-// moto starts a server of the rest of AWS, and returns its URL.
-func moto(t *testing.T) string {
-	t.Helper()
-	server := need(t, cache("engines", "bin", "moto_server"))
-	l := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
-	addr := l.Addr().String()
-	l.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, server, "-H", "127.0.0.1", "-p", addr[strings.LastIndex(addr, ":")+1:])
-	var out safeBuffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = cmd.Wait() // it is killed
-		if t.Failed() {
-			t.Logf("moto_server: %s", out.String())
-		}
-	})
-	await(t, "moto_server", func() error {
-		c, err := net.Dial("tcp", addr)
-		if err == nil {
-			c.Close()
-		}
-		return err
-	}, func(err error) bool { return err == nil })
-	return "http://" + addr
-}
 
 // An engine's world: an account with Batch of ours, and the rest of moto.
 type world struct {
@@ -64,10 +33,10 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ep := start(t)
-	w := &world{cloud: cloudAt(t, ep), moto: moto(t), dir: t.TempDir()}
+	w := &world{cloud: cloudAt(t, ep), moto: fetched.Moto(t), dir: t.TempDir()}
 	w.env = environ(t, ep, "AWS_ENDPOINT_URL="+w.moto, "AWS_ENDPOINT_URL_BATCH="+ep.url, "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS="+ep.url,
-		"HOME="+w.dir, "PATH="+cache("engines", "bin")+":"+os.Getenv("PATH"))
-	w.run(cache("py", "bin", "aws"), "s3", "mb", "s3://judged")
+		"HOME="+w.dir, "PATH="+fetched.Path("engines", "bin")+":"+os.Getenv("PATH"))
+	w.run(fetched.Path("py", "bin", "aws"), "s3", "mb", "s3://judged")
 	return w
 }
 
@@ -85,7 +54,7 @@ func (w *world) jobEnvironment() []types.KeyValuePair {
 // command is a program of the engines.
 func (w *world) command(name string, args ...string) *exec.Cmd {
 	if !filepath.IsAbs(name) {
-		name = cache("engines", "bin", name)
+		name = fetched.Path("engines", "bin", name)
 	}
 	cmd := exec.Command(name, args...)
 	cmd.Env, cmd.Dir = w.env, w.dir
@@ -113,7 +82,7 @@ var submitted = regexp.MustCompile(`Job (\S+) \(\S+\) has been submitted`)
 // AWS ParallelCluster's commands for a cluster with Batch, which AWS itself wrote.
 func TestParallelCluster(t *testing.T) {
 	t.Parallel()
-	need(t, cache("engines", "bin", "awsbsub"))
+	fetched.Need(t, fetched.Path("engines", "bin", "awsbsub"))
 	w := newWorld(t)
 	definition := w.register(&batch.RegisterJobDefinitionInput{
 		JobDefinitionName: aws.String(unique(t, "parallelcluster")),
@@ -203,7 +172,7 @@ func (w *world) redun(args ...string) (string, error) {
 // definitions that are like its own, and shows the log of a job that failed.
 func TestRedun(t *testing.T) {
 	t.Parallel()
-	need(t, cache("engines", "bin", "redun"))
+	fetched.Need(t, fetched.Path("engines", "bin", "redun"))
 	w := newWorld(t)
 	var variables []map[string]string
 	for _, v := range w.jobEnvironment() {

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+
+	"flow/executor/executortest/fetched"
 )
 
 // The examples of AWS's documents, played in order, answer as they are printed there.
@@ -14,8 +16,8 @@ func TestExamples(t *testing.T) {
 	if os.Getenv("FLOW_EMULATE_URL") != "" {
 		t.Skip("the examples have names of their own: they need an endpoint that has nothing yet")
 	}
-	bin := need(t, cache("py", "bin", "python"))
-	data, err := filepath.Glob(filepath.Join(botocore(t), "batch", "*"))
+	bin := fetched.Need(t, fetched.Path("py", "bin", "python"))
+	data, err := filepath.Glob(filepath.Join(fetched.Botocore(t), "batch", "*"))
 	if err != nil || len(data) != 1 {
 		t.Fatal(data, err)
 	}
@@ -24,7 +26,7 @@ func TestExamples(t *testing.T) {
 		want   string
 	}{
 		"botocore": {data[0], `(?m)^23 examples of 19 operations`},
-		"cli":      {packages(t, "awscli", "examples", "batch"), `(?m)^19 examples of 16 operations`},
+		"cli":      {fetched.Packages(t, "awscli", "examples", "batch"), `(?m)^19 examples of 16 operations`},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# fetch.sh: the programs that judge `flow emulate`, into the cache directory: AWS CLI version 1
-# and boto3, and engines that run on AWS Batch (PyPI), AWS SDK for JavaScript (npm); and
-# version 2 of the CLI (Debian). Does nothing if all is there.
+# fetch.sh: the programs that judge `flow emulate` and executor/batch, into the cache
+# directory: AWS CLI version 1 and boto3, engines that run on AWS Batch, and moto (PyPI), AWS
+# SDK for JavaScript (npm); and version 2 of the CLI (Debian). Does nothing if all is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../../../../workflows/fetch-lib.sh

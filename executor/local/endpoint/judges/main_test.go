@@ -15,8 +15,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-
-	"flow/executor/local/endpoint/judges/apimodel"
 )
 
 // atOnce is how many tests run at a time: they wait for other programs most of the time.
@@ -49,65 +47,3 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	return bin, nil
 })
-
-// cache returns a path in the directory that fetch.sh fills.
-func cache(elem ...string) string {
-	dir := os.Getenv("XDG_CACHE_HOME")
-	if dir == "" {
-		dir = filepath.Join(os.Getenv("HOME"), ".cache")
-	}
-	return filepath.Join(append([]string{dir, "flow", "judges"}, elem...)...)
-}
-
-// need returns the path of a tool, or of something else that fetch.sh brings. A test without it is skipped, and fails in CI.
-func need(t *testing.T, path string) string {
-	t.Helper()
-	found, err := exec.LookPath(path)
-	if filepath.IsAbs(path) {
-		found = path
-		_, err = os.Stat(path)
-	}
-	if err == nil {
-		return found
-	}
-	if os.Getenv("CI") != "" {
-		t.Fatalf("%s is missing: run make deps", path)
-	}
-	t.Skipf("%s is missing: run make deps", path)
-	return ""
-}
-
-// botocore returns the data directory of botocore.
-func botocore(t *testing.T) string {
-	t.Helper()
-	need(t, cache("py", "bin", "python"))
-	return packages(t, "botocore", "data")
-}
-
-// packages returns a path among the Python packages that fetch.sh brought.
-func packages(t *testing.T, elem ...string) string {
-	t.Helper()
-	pattern := filepath.Join(append([]string{cache("py", "lib", "python3*", "site-packages")}, elem...)...)
-	found, err := filepath.Glob(pattern)
-	if err != nil || len(found) != 1 {
-		t.Fatalf("%s: %v %v", pattern, found, err)
-	}
-	return found[0]
-}
-
-// model returns what AWS says of its API. It is read once.
-func model(t *testing.T) *apimodel.Model {
-	t.Helper()
-	data := botocore(t)
-	modelOnce.Do(func() { loaded, loadErr = apimodel.Load(data, "batch", "logs") })
-	if loadErr != nil {
-		t.Fatal(loadErr)
-	}
-	return loaded
-}
-
-var (
-	modelOnce sync.Once
-	loaded    *apimodel.Model
-	loadErr   error
-)

@@ -5,7 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 
-	"flow/executor/local/endpoint/judges/apimodel"
+	"flow/executor/executortest/apimodel"
+	"flow/executor/executortest/fetched"
 )
 
 var (
@@ -22,7 +23,7 @@ func TestRandomRequests(t *testing.T) {
 	c.define("d", "true")
 	arn := func(kind, name string) string { return "arn:aws:batch:us-east-1:123456789012:" + kind + "/" + name }
 	g := apimodel.Generator{
-		Model: model(t), Rand: rand.New(rand.NewPCG(*randomSeed, 0)), Wild: 0.01,
+		Model: fetched.Model(t), Rand: rand.New(rand.NewPCG(*randomSeed, 0)), Wild: 0.01,
 		Often: map[string]bool{"containerProperties": true, "image": true, "operation": true, "quantity": true, "vcpus": true, "memory": true, "computeEnvironmentOrder": true, "computeResources": true},
 		Never: map[string]bool{"capacityTags": true, "ecsSettings": true}, // newer than the SDK for Go that the endpoint is made with
 		Words: map[string][]string{

@@ -3,6 +3,8 @@ package judges
 import (
 	"os/exec"
 	"testing"
+
+	"flow/executor/executortest/fetched"
 )
 
 // boto3 does all that one does with Batch, and is refused what Batch refuses.
@@ -25,7 +27,7 @@ func TestMisbehaviour(t *testing.T) {
 
 func python(t *testing.T, script string, flags ...string) {
 	t.Helper()
-	bin := need(t, cache("py", "bin", "python"))
+	bin := fetched.Need(t, fetched.Path("py", "bin", "python"))
 	ep := start(t, flags...)
 	cmd := exec.Command(bin, "-u", script)
 	cmd.Env = environ(t, ep, "PREFIX="+unique(t, "boto"))
@@ -35,10 +37,10 @@ func python(t *testing.T, script string, flags ...string) {
 // The AWS SDK for JavaScript does all that one does with Batch.
 func TestJavaScript(t *testing.T) {
 	t.Parallel()
-	node := need(t, "node")
-	need(t, cache("js", "made-of"))
+	node := fetched.Need(t, "node")
+	fetched.Need(t, fetched.Path("js", "made-of"))
 	ep := start(t, signed(t))
-	cmd := exec.Command(node, "testdata/walk.mjs", cache("js"))
+	cmd := exec.Command(node, "testdata/walk.mjs", fetched.Path("js"))
 	cmd.Env = environ(t, ep, "PREFIX="+unique(t, "js"))
 	run(t, cmd)
 }

@@ -127,9 +127,9 @@ func TestExchanges(t *testing.T) {
 		"request: null":              {[]edit{request(`{"name":"fig","kind":null}`)}, nil},
 		"request: required is null":  {[]edit{request(`{"name":null}`)}, []string{"Pick request .name: required"}},
 		"request: no body":           {[]edit{request(``)}, []string{"Pick request .name: required"}},
-		"request: no object":         {[]edit{request(`[]`)}, []string{"Pick request : accepted although"}},
-		"request: no JSON":           {[]edit{request(`{"name":`)}, []string{"Pick request : accepted although"}},
-		"request: two documents":     {[]edit{request(`{"name":"fig"}{}`)}, []string{"Pick request : accepted although"}},
+		"request: no object":         {[]edit{request(`[]`)}, []string{"Pick request : the body is no JSON object"}},
+		"request: no JSON":           {[]edit{request(`{"name":`)}, []string{"Pick request : the body is no JSON object"}},
+		"request: two documents":     {[]edit{request(`{"name":"fig"}{}`)}, []string{"Pick request : the body is no JSON object"}},
 		"request: enumeration":       {[]edit{request(`{"name":"fig","kind":"apple"}`)}, []string{`Pick request .kind: "apple" is none of APPLE PEAR`}},
 		"request: action, any case":  {[]edit{request(`{"name":"fig","action":"Retry"}`)}, nil},
 		"request: too short":         {[]edit{request(`{"name":""}`)}, []string{"Pick request .name: \"\" does not match", "Pick request .name: length 0 is below 1"}},
@@ -198,6 +198,33 @@ func TestExchanges(t *testing.T) {
 				e(x)
 			}
 			compare(t, m.Check(x), c.want)
+		})
+	}
+}
+
+// A request is judged by itself, also if it was refused.
+func TestRequests(t *testing.T) {
+	m := models(t)
+	refused := failed(400, "ClientException", `{"message":"no"}`)
+	for name, c := range map[string]struct {
+		edits []edit
+		op    string
+		want  []string
+	}{
+		"well":         {[]edit{answer(`oops`)}, "Pick", nil},
+		"refused":      {[]edit{request(`{"name":"Fig"}`), refused}, "Pick", []string{`Pick request .name: "Fig" does not match`}},
+		"no JSON":      {[]edit{request(`]`), refused}, "Pick", []string{"Pick request : the body is no JSON object"}},
+		"no operation": {[]edit{func(x *Exchange) { x.Path = "/v1/eat" }, refused}, "", []string{"request : POST /v1/eat is no operation"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := picked()
+			for _, e := range c.edits {
+				e(x)
+			}
+			compare(t, m.CheckRequest(x), c.want)
+			if got := m.Operation(x); got != c.op {
+				t.Errorf("operation %q, not %q", got, c.op)
+			}
 		})
 	}
 }

@@ -19,7 +19,7 @@ type Exchange struct {
 	Query          url.Values
 	RequestHeader  http.Header
 	RequestBody    []byte
-	Status         int
+	Status         int // 0: there was no answer
 	ResponseHeader http.Header
 	ResponseBody   []byte
 }
@@ -111,7 +111,31 @@ func (m *Model) Check(x *Exchange) []Finding {
 	return out
 }
 
-// request checks a request that was accepted.
+// CheckRequest returns what in the request of an exchange is not as the model says,
+// whatever became of it.
+func (m *Model) CheckRequest(x *Exchange) []Finding {
+	var out []Finding
+	s, op, inPath := m.find(x)
+	c := checker{service: s, where: "request", out: &out}
+	if op == nil {
+		c.report("", "%s %s is no operation", x.Method, x.Path)
+		return out
+	}
+	c.op = op.Name
+	c.request(op, x, inPath)
+	return out
+}
+
+// Operation returns the name of the operation of an exchange, such as SubmitJob; "": it is
+// none.
+func (m *Model) Operation(x *Exchange) string {
+	if _, op, _ := m.find(x); op != nil {
+		return op.Name
+	}
+	return ""
+}
+
+// request checks a request.
 func (c checker) request(op *operation, x *Exchange, inPath map[string]string) {
 	if op.Input == nil {
 		return
@@ -122,7 +146,7 @@ func (c checker) request(op *operation, x *Exchange, inPath map[string]string) {
 		v, err := decode(x.RequestBody)
 		object, ok := v.(map[string]any)
 		if err != nil || !ok {
-			c.report("", "accepted although the body is no JSON object: %.80q", x.RequestBody)
+			c.report("", "the body is no JSON object: %.80q", x.RequestBody)
 			return
 		}
 		inBody = object
