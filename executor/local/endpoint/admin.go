@@ -13,6 +13,7 @@ import (
 
 // The admin API makes the emulator misbehave while it runs, for tests:
 //
+//	GET  /_flow/calls                     how often each operation was called, and how that went
 //	GET  /_flow/chaos                     the settings, as --chaos takes them
 //	POST /_flow/chaos  spot=5%,seed=7     changes settings; "off" alone ends all of them
 //	POST /_flow/lose   job=ID             the host of a job's try is lost
@@ -95,6 +96,9 @@ func (s *Server) admin(r *http.Request, body []byte) (any, error) {
 	what := strings.TrimPrefix(r.URL.Path, adminPath)
 	if what == "chaos" && (r.Method == http.MethodGet || r.Method == http.MethodPost) {
 		return s.adminChaos(r, string(body))
+	}
+	if what == "calls" && r.Method == http.MethodGet {
+		return &struct{ Calls map[string]callCount }{s.calls.told()}, nil
 	}
 	if r.Method == http.MethodPost {
 		switch what {

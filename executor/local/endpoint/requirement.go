@@ -122,25 +122,10 @@ func (r *requirements) check(t *taskSpec) error {
 	return nil
 }
 
-// A memoryRange is what memory goes with a number of vCPUs on Fargate (ResourceRequirement).
-type memoryRange struct{ vcpus, from, to, step int } // thousandths of a vCPU, MiB
-
-var fargateSizes = []memoryRange{
-	{250, 512, 512, 1024}, {250, 1024, 2048, 1024},
-	{500, 1024, 4096, 1024},
-	{1000, 2048, 8192, 1024},
-	{2000, 4096, 16384, 1024},
-	{4000, 8192, 30720, 1024},
-	{8000, 16384, 61440, 4096},
-	{16000, 32768, 122880, 8192},
-}
-
 // checkFargateSize checks what all containers of a task on Fargate ask for together.
 func checkFargateSize(vcpus float64, memory int) error {
-	for _, s := range fargateSizes {
-		if vcpus*1000 == float64(s.vcpus) && memory >= s.from && memory <= s.to && (memory-s.from)%s.step == 0 {
-			return nil
-		}
+	if executor.FitsFargate(vcpus, memory) {
+		return nil
 	}
 	return refuse("No Fargate configuration exists for given values: %v vCPU, %d MiB memory.", vcpus, memory)
 }

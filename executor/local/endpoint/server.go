@@ -30,6 +30,7 @@ type Server struct {
 	delay       time.Duration
 	keepEnded   int         // of model.Config
 	trace       func(Trace) // nil: nobody listens
+	calls       callCounts
 	now         func() time.Time
 	ready       chan struct{} // closed when batch is set
 }
@@ -66,7 +67,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status := http.StatusOK
 	switch {
 	case errors.Is(err, errLost):
-		s.traced(Trace{a.name, 0, s.now().Sub(began)})
+		s.traced(&a, 0, s.now().Sub(began))
 		panic(http.ErrAbortHandler) // cuts the connection
 	case err != nil:
 		e := asAPIError(err, id)
@@ -76,19 +77,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		reply(w, status, id, encode(a.out))
 	}
-	s.traced(Trace{a.name, status, s.now().Sub(began)})
+	s.traced(&a, status, s.now().Sub(began))
 }
 
-func (s *Server) traced(t Trace) {
+func (s *Server) traced(a *answer, status int, took time.Duration) {
+	if a.operation {
+		s.calls.count(a.name, status)
+	}
 	if s.trace != nil {
-		s.trace(t)
+		s.trace(Trace{a.name, status, took})
 	}
 }
 
 // An answer is what an operation said.
 type answer struct {
-	name string // of the operation
-	out  any
+	name      string // of the operation, or the request line
+	operation bool   // it is one of AWS
+	out       any
 }
 
 func (s *Server) answer(r *http.Request, body []byte, a *answer) (err error) {
@@ -100,7 +105,7 @@ func (s *Server) answer(r *http.Request, body []byte, a *answer) (err error) {
 	if err != nil {
 		return err
 	}
-	a.name = op.name
+	a.name, a.operation = op.name, true
 	if s.gremlin.throttles(op) {
 		return errThrottled
 	}
