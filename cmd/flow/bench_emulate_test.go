@@ -18,6 +18,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+
+	"flow/engine"
+	"flow/executor/agent"
+	"flow/executor/batch/whole"
 )
 
 // BenchmarkEmulateArray runs an array of 10,000 children that do nothing on flow emulate,
@@ -76,6 +80,40 @@ func BenchmarkEmulateSubmit(b *testing.B) {
 	}
 }
 
+// BenchmarkEmulateAgent runs an array of tasks that do nothing as plain jobs, and with
+// flow's agent around them: an output to check, hash and record.
+func BenchmarkEmulateAgent(b *testing.B) {
+	const tasks = 500
+	flow := buildBinary(b)
+	client := emulator(b, flow)
+	work := b.TempDir()
+	for _, def := range []string{"noop", "agent"} {
+		b.Run(def, func(b *testing.B) {
+			var took time.Duration
+			for n := 0; b.Loop(); n++ {
+				spec := &engine.JobSpec{
+					Name: "agent", Run: engine.RunID(fmt.Sprint("run", b.N, "-", n)), Step: "step", FanOut: true, WorkDir: work,
+					Tasks: engine.Upto(tasks), ArraySize: tasks,
+					Task: &engine.TaskSpec{
+						Command: []string{"touch", "out"}, Outputs: []engine.Output{{Name: "out", Kind: engine.OutputFile, Path: "out"}},
+					},
+				}
+				path := agent.JobPath(work, spec.Run, spec.Name)
+				if err := agent.WriteJob(path, spec); err != nil {
+					b.Fatal(err)
+				}
+				if _, err := client.RegisterJobDefinition(b.Context(), agentDefinition("agent", path)); err != nil {
+					b.Fatal(err)
+				}
+				start := time.Now()
+				awaitSuccess(b, client, submitTo(b, client, def, &types.ArrayProperties{Size: aws.Int32(tasks)}))
+				took += time.Since(start)
+			}
+			b.ReportMetric(float64(took.Microseconds())/float64(b.N*tasks)/1000, "ms/task")
+		})
+	}
+}
+
 // emulator starts flow emulate with a queue "q" and a definition "noop", and returns a
 // client of it.
 func emulator(b *testing.B, flow string, args ...string) *batch.Client {
@@ -99,7 +137,7 @@ func emulator(b *testing.B, flow string, args ...string) *batch.Client {
 	}
 	client := batch.New(batch.Options{
 		Region: "us-east-1", BaseEndpoint: aws.String(strings.TrimSpace(line[strings.Index(line, "http://"):])),
-		Credentials: keys("any", "any"), HTTPClient: &http.Client{Transport: whole{}},
+		Credentials: keys("any", "any"), HTTPClient: &http.Client{Transport: whole.Transport{}},
 	})
 	setUp(b, client)
 	return client
@@ -150,8 +188,12 @@ func setUp(b *testing.B, client *batch.Client) {
 }
 
 func submit(b *testing.B, client *batch.Client, array *types.ArrayProperties) string {
+	return submitTo(b, client, "noop", array)
+}
+
+func submitTo(b *testing.B, client *batch.Client, definition string, array *types.ArrayProperties) string {
 	out, err := client.SubmitJob(b.Context(), &batch.SubmitJobInput{
-		JobName: aws.String("noop"), JobQueue: aws.String("q"), JobDefinition: aws.String("noop"), ArrayProperties: array,
+		JobName: aws.String("noop"), JobQueue: aws.String("q"), JobDefinition: &definition, ArrayProperties: array,
 	})
 	if err != nil {
 		b.Error(err)

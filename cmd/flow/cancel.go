@@ -26,7 +26,10 @@ func newCancel(a *app) *cobra.Command {
 		Short:   "Stop a run for good: nothing more starts, what runs is terminated",
 		Long: `Cancel a run: nothing more is started, and what runs is terminated. The process that
 drives the run is asked to do so; if there is none, this command does it itself. It waits
-until the run has ended. What has succeeded is kept; flow resume RUN --failed goes on.`,
+until the run has ended. What has succeeded is kept; flow resume RUN --failed goes on.
+
+Of a run on AWS Batch every job is asked to end, an array by a single call; that none of
+its tasks is alive any more is then verified by listing its jobs.`,
 		Args:              args(1, 1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, argv []string) error {
@@ -52,16 +55,24 @@ func (a *app) cancel(ctx context.Context, ref, reason string, noWait bool) error
 		a.say("run %s has ended already: %s", row.ID, row.Status)
 		return a.cancelled(row)
 	}
+	verify, err := a.verifier(ctx, db, row)
+	if err != nil {
+		return err
+	}
 	if _, err := db.AddRequest(ctx, row.ID, state.RequestCancel, reason); err != nil {
 		return err
 	}
 	var asked time.Time
+	said := false
 	for {
 		if row, err = db.Run(ctx, row.ID); err != nil {
 			return err
 		}
 		if !row.Ended.IsZero() {
 			a.say("run %s is %s", row.ID, row.Status)
+			if err := verify(ctx); err != nil {
+				return err
+			}
 			return a.cancelled(row)
 		}
 		if now := a.now(); now.Sub(asked) > holderEvery {
@@ -78,6 +89,9 @@ func (a *app) cancel(ctx context.Context, ref, reason string, noWait bool) error
 			case noWait:
 				a.say("asked process %d on %s to cancel run %s", held.Owner.PID, held.Owner.Host, row.ID)
 				return nil
+			case !said:
+				said = true
+				a.say("asked process %d on %s to cancel run %s; waiting until it has ended", held.Owner.PID, held.Owner.Host, row.ID)
 			}
 		}
 		select {

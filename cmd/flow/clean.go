@@ -131,6 +131,8 @@ func (c *cleaner) choose(ctx context.Context, runs []state.Run) ([]oldRun, error
 			return nil, err
 		case held != nil:
 			o.kept = keptDriven(held)
+		case r.Ended.IsZero() && r.Executor == batchExecutor && c.unfinished:
+			o.kept = "its jobs may go on in AWS Batch (flow cancel ends them)"
 		case r.Ended.IsZero() && !c.unfinished:
 			o.kept = "it can be resumed (-unfinished removes it)"
 		}
@@ -225,8 +227,11 @@ func (c *cleaner) discard(note, dir, run string) error {
 	if err := removeTree(dir); err != nil {
 		return fmt.Errorf("run %s is forgotten, but its files could not be removed: %w", run, err)
 	}
-	if err := os.Remove(journalPath(filepath.Dir(c.db.Path()), engine.RunID(run))); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
+	home := filepath.Dir(c.db.Path())
+	for _, path := range []string{journalPath(home, engine.RunID(run)), driverLogPath(home, engine.RunID(run))} {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
 	return os.Remove(note)
 }

@@ -20,11 +20,14 @@ type runJSON struct {
 	Ended    time.Time                  `json:"ended,omitzero"`
 	Seconds  float64                    `json:"seconds"`
 	WorkDir  string                     `json:"work_dir"`
-	Driver   *driverJSON                `json:"driver"` // null: nobody drives it
+	Executor string                     `json:"executor"`
+	Note     string                     `json:"note,omitempty"` // why it may not be the newest
+	Driver   *driverJSON                `json:"driver"`         // null: nobody drives it
 	Vars     map[string]json.RawMessage `json:"variables,omitempty"`
 	Tasks    map[string]int             `json:"tasks"`
 	Steps    []*stepJSON                `json:"steps"`
 	Failed   []*taskJSON                `json:"failed,omitempty"`
+	Held     []heldJSON                 `json:"held,omitempty"`
 	Outputs  map[string]*outputJSON     `json:"outputs,omitempty"`
 }
 
@@ -32,6 +35,22 @@ type runJSON struct {
 type driverJSON struct {
 	Host string `json:"host"`
 	PID  int    `json:"pid"`
+}
+
+// A heldJSON is a step that is not handed over to the executor yet, and why.
+type heldJSON struct {
+	Step   string `json:"step"`
+	Reason string `json:"reason"`
+}
+
+func heldData(run *engine.Run, now time.Time) (out []heldJSON) {
+	if run.Ended() {
+		return nil
+	}
+	for _, h := range run.Holds(now) {
+		out = append(out, heldJSON{string(h.Step), h.Hold.Reason})
+	}
+	return out
 }
 
 // A stepJSON is a step of a run.
@@ -124,7 +143,7 @@ func runData(run *engine.Run, now time.Time) *runJSON {
 	info := run.Info()
 	out := &runJSON{
 		Run: string(run.ID()), Workflow: run.Workflow().Name, Status: run.Status(), Reason: run.Reason(), Cause: run.Cause(),
-		Created: created, Ended: ended, Seconds: span(created, ended, now).Round(time.Millisecond).Seconds(), WorkDir: info.WorkDir,
+		Created: created, Ended: ended, Seconds: span(created, ended, now).Round(time.Millisecond).Seconds(), WorkDir: info.WorkDir, Executor: info.Executor,
 		Steps: []*stepJSON{},
 	}
 	if len(info.Variables) > 0 {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -29,6 +30,7 @@ type emulateFlags struct {
 	credentials string
 	secrets     string
 	keepJobs    int
+	queues      []string
 	trace       bool
 	machine     machineFlags
 }
@@ -66,6 +68,7 @@ region will do, as the client must have some; see --credentials. docs/emulate.md
 	flags.StringVar(&f.credentials, "credentials", "", "take only requests that are signed with those of `FILE`, in the format of ~/.aws/credentials; made if it is not there")
 	flags.StringVar(&f.secrets, "secrets", "", "JSON `FILE` with the values of secrets by their valueFrom")
 	flags.IntVar(&f.keepJobs, "keep-jobs", 100_000, "remember at most `N` ended jobs and children; 0: all, for seven days")
+	flags.StringArrayVar(&f.queues, "queue", nil, "make a job queue `NAME`, on an environment as large as this machine, unless it is there; may be given again")
 	flags.BoolVar(&f.trace, "trace", false, "a line on stderr for each request")
 	f.machine.register(flags)
 	flags.SortFlags = false
@@ -164,6 +167,9 @@ func (a *app) emulate(cmd *cobra.Command, f *emulateFlags) error {
 		}
 		return err
 	}
+	if err := server.MakeQueues(f.queues...); err != nil {
+		return errors.Join(fmt.Errorf("-queue: %w", err), server.Close(patience))
+	}
 	if err := a.announce(listener, f); err != nil {
 		return errors.Join(err, server.Close(patience))
 	}
@@ -232,7 +238,7 @@ func (f *emulateFlags) openRunner(home *emulatorHome) (local.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := local.RunnerOptions{Secret: secret, Logs: home.store, Scratch: home.scratch}
+	o := local.RunnerOptions{Secret: secret, Logs: home.store, Scratch: home.scratch, Path: ownDirectory()}
 	if f.runner == runContainers {
 		o.Containers = f.machine.Containers
 		for _, name := range []string{"docker", "podman"} {
@@ -245,6 +251,16 @@ func (f *emulateFlags) openRunner(home *emulatorHome) (local.Runner, error) {
 		}
 	}
 	return local.NewRunner(o)
+}
+
+// ownDirectory returns the directory of this program, so that jobs find it as flow, as in
+// an image that has it: the agent's container is one of these. "": it is not known.
+func ownDirectory() string {
+	self, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	return filepath.Dir(self)
 }
 
 // loadSecrets returns a function that reads a secret from the file of -secrets when a

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,16 +22,18 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/smithy-go"
+
+	"flow/executor/batch/whole"
 )
 
 // An emulation is a flow emulate that runs, in a process of its own.
 type emulation struct {
-	t   *testing.T
+	t   testing.TB
 	cmd *exec.Cmd
 	url string
 }
 
-func startEmulation(t *testing.T, args ...string) *emulation {
+func startEmulation(t testing.TB, args ...string) *emulation {
 	t.Helper()
 	e := &emulation{t: t, cmd: exec.Command("flow", append([]string{"emulate", "--listen", "127.0.0.1:0"}, args...)...)}
 	e.cmd.Stderr = os.Stderr
@@ -72,24 +73,8 @@ func keys(id, secret string) aws.CredentialsProvider {
 func (e *emulation) client(id, secret string) *batch.Client {
 	return batch.New(batch.Options{
 		Region: "us-east-1", BaseEndpoint: &e.url, Credentials: keys(id, secret), Retryer: retry.AddWithMaxAttempts(retry.NewStandard(), 1),
-		HTTPClient: &http.Client{Transport: whole{}},
+		HTTPClient: &http.Client{Transport: whole.Transport{}},
 	})
-}
-
-// whole reads every answer to its end: this SDK closes the body of a request as soon as
-// the answer begins, and when a server is that fast, net/http may still look for the end
-// of that body, and cut the connection.
-type whole struct{}
-
-func (whole) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := http.DefaultTransport.RoundTrip(r)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	answer.Body = io.NopCloser(bytes.NewReader(body))
-	return answer, err
 }
 
 // prepare makes an environment, a queue "q" and a definition "sh" of a script.
@@ -180,7 +165,7 @@ func TestEmulateRunsAndLogs(t *testing.T) {
 	if code := child.Container.ExitCode; code == nil || *code != 2 {
 		t.Errorf("child 2 has exit code %v", code)
 	}
-	logs := cloudwatchlogs.New(cloudwatchlogs.Options{Region: "us-east-1", BaseEndpoint: &e.url, Credentials: keys("any", "any"), HTTPClient: &http.Client{Transport: whole{}}})
+	logs := cloudwatchlogs.New(cloudwatchlogs.Options{Region: "us-east-1", BaseEndpoint: &e.url, Credentials: keys("any", "any"), HTTPClient: &http.Client{Transport: whole.Transport{}}})
 	events, err := logs.GetLogEvents(t.Context(), &cloudwatchlogs.GetLogEventsInput{
 		LogGroupName: aws.String("/aws/batch/job"), LogStreamName: child.Container.LogStreamName, StartFromHead: aws.Bool(true),
 	})

@@ -27,9 +27,10 @@ const exitCodesHelp = `Exit codes:
     3  fmt -check: a file is not in canonical form
     4  the run FAILED
     5  the run was CANCELLED
-    6  the run's time was up
+    6  the run's time was up; of wait -timeout: the time to wait
     7  not started: another process drives the run
-  130  interrupted by Ctrl-C or SIGTERM (a second one does not wait); flow resume goes on
+  130  interrupted by Ctrl-C or SIGTERM (a second one does not wait); flow resume goes on,
+       and jobs on AWS Batch do so by themselves
 `
 
 // An exitError ends the command with a code. With a nil err nothing more is printed.

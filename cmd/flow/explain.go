@@ -56,6 +56,10 @@ type explanation struct {
 	Since    string        `json:"since,omitempty"` // the run that is compared with
 	History  []attemptInfo `json:"history,omitempty"`
 	RootTask *taskJSON     `json:"root_cause,omitempty"`
+	Batch    *batchJobJSON `json:"batch,omitempty"` // the last job, as AWS Batch has it now
+	Note     string        `json:"note,omitempty"`  // why it may not be the newest
+
+	files bool // it has files of its own
 }
 
 func (a *app) explain(ctx context.Context, t target) error {
@@ -64,16 +68,27 @@ func (a *app) explain(ctx context.Context, t target) error {
 		return err
 	}
 	defer p.close()
+	note := ""
+	if err := a.look(ctx, p); err != nil {
+		note = asOf(ctx, p, err)
+	}
 	task, err := t.check(p.run)
 	if err != nil {
 		return err
 	}
 	if task < 0 {
+		if note != "" {
+			a.say("%s", note)
+		}
 		return a.explainStep(p, t.step)
 	}
 	e, err := a.explanation(ctx, p, t.step, task)
 	if err != nil {
 		return err
+	}
+	e.files = true
+	if e.Note = note; p.row.Executor == batchExecutor {
+		a.explainJob(ctx, p, t.step, task, e)
 	}
 	if a.asJSON() {
 		return a.printJSON(e)
@@ -219,12 +234,16 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 	case e.From != nil:
 		line("its result was known: it is that of %s of run %s", view.Clean(e.From.Task), e.From.Run)
 		line("all that it depends on is the same: command, environment, content of the inputs, outputs")
+	case e.Status == engine.Cancelled && len(e.History) > 0:
+		line("it was ended: %s", whyText(nil, e.Reason, e.Cause))
 	case e.Status == engine.Skipped || e.Status == engine.Cancelled:
 		line("it did not run: %s", whyText(nil, e.Reason, e.Cause))
 	case e.Status == engine.Failed:
 		line("it failed: %s", whyText(e.ExitCode, e.Reason, e.Cause))
 	case e.Waits != "":
 		line("it waits: %s", view.Clean(e.Waits))
+	case e.Status == engine.Pending && e.Job == "":
+		line("its job is being submitted, or looked for since the answer was lost")
 	case e.Status == engine.Pending:
 		line("it is in the queue of job %s", e.Job)
 	}
@@ -242,7 +261,11 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 	}
 	for _, h := range e.History {
 		text := fmt.Sprintf("attempt %d %s", h.Attempt, h.Outcome)
-		if h.Outcome != engine.TaskSucceeded {
+		switch h.Outcome {
+		case engine.TaskSucceeded:
+		case engine.TaskLost: // nobody can tell which tries were made, and the reason says so
+			text = h.Reason
+		default:
 			text += ": " + whyText(h.ExitCode, h.Reason, "")
 		}
 		if h.Rule != "" {
@@ -253,7 +276,13 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 		}
 		line("%s", view.Clean(text))
 	}
-	if e.Dir != "" && e.Status != engine.Skipped {
+	if j := e.Batch; j != nil {
+		line("%s", view.Clean(j.text()))
+	}
+	if e.Note != "" {
+		line("note: %s", view.Clean(e.Note))
+	}
+	if e.Dir != "" && e.Status != engine.Skipped && e.files {
 		line("files: %s", view.Clean(e.Dir))
 	}
 	return nil

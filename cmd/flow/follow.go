@@ -38,6 +38,8 @@ type follower struct {
 	failed   int                 // so far, whether shown or not
 	notes    []string
 	noted    int
+	news     []string // what a person should know, whatever is shown
+	living   string   // how many tasks are alive, of a run that is being cancelled; "": not known
 
 	shown    *view.Run // last state whose changes were printed; nil: none
 	lastLine time.Time
@@ -73,7 +75,7 @@ func (f *follower) events(run *engine.Run, events []engine.Event) {
 			continue
 		}
 		switch e.Outcome {
-		case engine.TaskFailed:
+		case engine.TaskFailed, engine.TaskLost:
 			for task := range e.Tasks.All() {
 				if f.failed++; f.failed <= shownFailures {
 					f.failures = append(f.failures, run.Task(e.Step, task))
@@ -85,6 +87,21 @@ func (f *follower) events(run *engine.Run, events []engine.Event) {
 			}
 		}
 	}
+}
+
+// begin is told of a run that goes on already: what was before is no change.
+func (f *follower) begin(run *engine.Run) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.update(run, nil)
+	f.shown = f.copyRun()
+}
+
+// tell shows a line that a person should see whatever else is shown.
+func (f *follower) tell(text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.news = append(f.news, text)
 }
 
 // update takes a copy of the state of the steps that events touched.
@@ -108,6 +125,9 @@ func (f *follower) update(run *engine.Run, events []engine.Event) {
 	f.run.Status = run.Status()
 	if _, cancelling := run.Cancelling(); cancelling && !run.Ended() {
 		f.run.Note = "cancelling"
+		if f.living != "" {
+			f.run.Note += ", " + f.living
+		}
 	}
 }
 
@@ -145,9 +165,16 @@ func (f *follower) loop() {
 
 // show brings what is on the terminal up to date.
 func (f *follower) show(last bool) {
+	now := f.now()
 	f.mu.Lock()
+	text := ""
+	for _, line := range f.news {
+		text += view.Stamp(now) + " " + view.Clean(line) + "\n"
+	}
+	f.news = nil
 	if f.run == nil {
 		f.mu.Unlock()
+		f.put(text, now)
 		return
 	}
 	run, before := f.copyRun(), f.shown
@@ -156,8 +183,6 @@ func (f *follower) show(last bool) {
 	f.failures, f.notes = nil, nil
 	f.mu.Unlock()
 
-	now := f.now()
-	text := ""
 	for i := range blocks {
 		text += f.block(run, &blocks[i])
 	}
@@ -177,10 +202,41 @@ func (f *follower) show(last bool) {
 			lines = view.Heartbeat(run, now) + "\n"
 		}
 	}
-	if lines += text; lines != "" {
+	f.put(lines+text, now)
+}
+
+// put writes lines, if there are any.
+func (f *follower) put(lines string, now time.Time) {
+	if lines != "" {
 		f.lastLine = now
 		_, _ = io.WriteString(f.w, lines) // nobody listening is no reason to stop
 	}
+}
+
+// A teller hands lines for a person to a follower; while there is none, it prints them.
+type teller struct {
+	a  *app
+	mu sync.Mutex
+	fn func(string)
+}
+
+func (a *app) newTeller() *teller { return &teller{a: a} }
+
+// to says who gets the lines from now on; nil: nobody but the terminal.
+func (t *teller) to(fn func(string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.fn = fn
+}
+
+func (t *teller) tell(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fn != nil {
+		t.fn(text)
+		return
+	}
+	_, _ = io.WriteString(t.a.stderr, view.Stamp(t.a.now())+" "+view.Clean(text)+"\n")
 }
 
 // copyRun returns a copy of the newest state. The caller holds the lock.
@@ -193,7 +249,7 @@ func (f *follower) copyRun() *view.Run {
 // block is what is printed of a failed task.
 func (f *follower) block(run *view.Run, t *engine.TaskStatus) string {
 	fail := view.Failure{
-		Task: t.Name, Why: whyText(t.ExitCode, t.Reason, t.Cause), Attempts: t.Attempts,
+		Task: t.Name, Why: whyText(t.ExitCode, t.Reason, t.Cause), Attempts: knownAttempts(t),
 		Log: f.tail(t), More: "flow logs " + shellWord(run.ID+"/"+t.Name),
 	}
 	return fail.Block(f.term)

@@ -57,7 +57,7 @@ output "all" { value = step.merge.outputs.all }
 
 // A killBench runs the real command in a directory of its own.
 type killBench struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 }
 
@@ -138,6 +138,7 @@ var killTimes = flag.Int("kills", 20, "how often TestKilledAnywhere kills flow")
 // warning, and resumes the run each time. It must end SUCCEEDED with the same result, and
 // what flow had said to be finished must not have run again.
 func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
 	const tasks = 24
 	kills := *killTimes
 	seed := uint64(time.Now().UnixNano())

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"io/fs"
@@ -70,7 +71,7 @@ type logFile struct {
 // read calls line with each line from where the last read stopped, without its newline. A
 // last line that is not finished is left for later, unless whole is set. tail > 0 skips
 // all but that many last lines, the first time. A log that is not there has no lines.
-func (l *logFile) read(tail int, whole bool, line func([]byte) error) error {
+func (l *logFile) read(_ context.Context, tail int, whole bool, line func([]byte) error) error {
 	f, err := os.Open(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -117,13 +118,15 @@ func logTailOf(dir string, lines int) []string {
 	if n == 0 {
 		return nil
 	}
+	return lastLines(agent.LogPath(dir, n), lines)
+}
+
+// lastLines returns the last lines of a file, none if it cannot be read.
+func lastLines(path string, lines int) []string {
 	var out []string
-	file := logFile{path: agent.LogPath(dir, n)}
-	_ = file.read(lines, true, func(line []byte) error {
-		if len(line) > longestTailLine {
-			line = append(line[:longestTailLine:longestTailLine], "…"...)
-		}
-		out = append(out, string(line))
+	file := logFile{path: path}
+	_ = file.read(context.Background(), lines, true, func(line []byte) error {
+		out = append(out, shortened(string(line)))
 		return nil
 	})
 	if len(out) > lines { // a long line came in pieces

@@ -48,15 +48,22 @@ func (p *past) load(ctx context.Context, a *app) (err error) {
 
 // refresh takes in what has happened since.
 func (p *past) refresh(ctx context.Context) error {
+	_, err := p.news(ctx)
+	return err
+}
+
+// news takes in what has happened since, and returns it.
+func (p *past) news(ctx context.Context) (events []engine.Event, err error) {
 	for e, err := range p.db.Events(ctx, p.row.ID, p.run.Seq()) {
 		if err != nil {
-			return err
+			return events, err
 		}
 		if err := p.run.Apply(e); err != nil {
-			return err
+			return events, err
 		}
+		events = append(events, e)
 	}
-	return nil
+	return events, nil
 }
 
 func (p *past) close() error { return p.db.Close() }

@@ -39,6 +39,8 @@ depend on, and which steps are handed over at once or held until something is de
 type planReport struct {
 	plan *engine.Plan
 	why  map[engine.StepName]map[string]int // why tasks are not CACHED, and of how many it is true
+
+	batch *batchPlan // what it means to AWS Batch; nil: it is not for there
 }
 
 func (a *app) plan(ctx context.Context, path string, f *runFlags, detailed bool) error {
@@ -113,6 +115,11 @@ func (r *planReport) write(w io.Writer, term view.Term) error {
 		return err
 	}
 	r.writeWhy(w, term)
+	if r.batch != nil {
+		if err := r.batch.write(w, r.plan, term); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(w, "\n%s\n", r.total())
 	return err
 }

@@ -13,6 +13,7 @@ type planJSON struct {
 	ToRun    int             `json:"to_run"`
 	Cached   int             `json:"cached"`
 	Complete bool            `json:"complete"` // all tasks are known
+	Batch    *planBatchJSON  `json:"batch,omitempty"`
 }
 
 type planStepJSON struct {
@@ -27,6 +28,8 @@ type planStepJSON struct {
 	Held      string         `json:"held,omitempty"` // why it is not handed over at once
 	Error     string         `json:"error,omitempty"`
 	NotCached map[string]int `json:"not_cached,omitempty"` // why, and how many tasks
+
+	Batch *planBatchStepJSON `json:"batch,omitempty"`
 }
 
 type planJobJSON struct {
@@ -40,7 +43,7 @@ type planDepJSON struct {
 }
 
 func (r *planReport) data() *planJSON {
-	out := &planJSON{Workflow: r.plan.Run.Workflow().Name, Steps: []*planStepJSON{}}
+	out := &planJSON{Workflow: r.plan.Run.Workflow().Name, Steps: []*planStepJSON{}, Batch: r.batch.data()}
 	n, more := r.plan.ToRun()
 	out.ToRun, out.Complete = n, !more
 	for i := range r.plan.Steps {
@@ -48,6 +51,7 @@ func (r *planReport) data() *planJSON {
 		s := &planStepJSON{
 			Step: string(p.Step.Name), FanOut: p.Step.FanOut, Cached: p.Cached, Absent: p.Absent, ToRun: p.ToRun,
 			Jobs: []planJobJSON{}, DependsOn: []planDepJSON{}, Held: p.Hold.Reason, Error: p.Err, NotCached: r.why[p.Step.Name],
+			Batch: r.batch.stepData(i),
 		}
 		if p.Size >= 0 {
 			s.Size = &p.Size

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,8 @@ func newResume(a *app) *cobra.Command {
 		Aliases: []string{"retry"},
 		Short:   "Go on with a run: after an interruption, or with what failed",
 		Long: `Go on with a run, as its workflow was when it was started: take in what has finished,
-and run what is missing. What has succeeded does not run again.
+adopt what still runs in AWS Batch, and run what is missing. What has succeeded does not
+run again.
 
 A run that has ended goes on only if told what to do again: the tasks that failed, with
 what was skipped because of them (-failed); a step with all that depends on it (-from);
@@ -42,7 +44,11 @@ have to be given again.`,
 	flags.StringVar(&only, "only", "", "run `STEP` again, and nothing else")
 	f.vars.register(flags)
 	flags.StringVar(&f.site, "site", "", "go on with site `NAME` of flow.config.hcl (default: that of the run)")
+	f.batch.registerPlace(flags)
 	f.machine.register(flags)
+	f.leave.register(flags)
+	flags.BoolVar(&f.background, "background", false, "be the process that --detach --driver leaves behind")
+	flags.Lookup("background").Hidden = true
 	cmd.MarkFlagsMutuallyExclusive("failed", "from", "only")
 	return cmd
 }
@@ -57,18 +63,36 @@ func (a *app) resume(ctx context.Context, ref string, redo engine.Redo, f *runFl
 	if err != nil {
 		return err
 	}
-	s, err := a.takeUp(ctx, db, row, f, false)
+	s, err := a.takeUpSoon(ctx, db, row, f)
 	if err != nil {
 		return err
 	}
 	if redo != (engine.Redo{}) {
 		s.prepare = func(ctx context.Context, d *engine.Driver) error { return s.redo(ctx, d, redo) }
 	}
-	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s%s goes on", s.id, s.program.Workflow.Name, s.onSite()))
-	if err != nil {
-		return err
+	return s.finish(ctx, f, fmt.Sprintf("run %s of %s%s goes on", s.id, s.program.Workflow.Name, s.onSite()))
+}
+
+// lookPatience is how long flow resume waits for a process that drives the run: it may be
+// one that only looks at it.
+const lookPatience = 2 * time.Second
+
+// takeUpSoon is takeUp, and waits for a process of this machine that looks at a run on AWS
+// Batch: that is soon over.
+func (a *app) takeUpSoon(ctx context.Context, db *state.DB, row state.Run, f *runFlags) (*session, error) {
+	until := a.now().Add(lookPatience)
+	for {
+		s, err := a.takeUp(ctx, db, row, f, false)
+		var held *state.HeldError
+		if row.Executor != batchExecutor || !errors.As(err, &held) || !held.Here || a.now().After(until) {
+			return s, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(cancelPoll):
+		}
 	}
-	return a.sumUp(run)
 }
 
 // redo makes parts of the run go again.

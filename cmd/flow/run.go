@@ -16,7 +16,10 @@ type runFlags struct {
 	workDir     string
 	maxParallel int
 	noCache     bool
+	batch       batchFlags
 	machine     machineFlags
+	leave       detachFlags
+	background  bool // this is a process in the background: what is sensitive is in the environment
 }
 
 func (f *runFlags) register(flags *pflag.FlagSet) {
@@ -25,6 +28,7 @@ func (f *runFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: the site's or the workflow's work_dir, else .flow/work)")
 	flags.IntVar(&f.maxParallel, "max-parallel", 0, "at most `N` tasks at a time")
 	flags.BoolVar(&f.noCache, "no-cache", false, "run every task, even if its result is known")
+	f.batch.register(flags)
 	f.machine.register(flags)
 }
 
@@ -112,12 +116,19 @@ on stdout, all else on stderr.`,
 		},
 	}
 	f.register(cmd.Flags())
+	f.leave.register(cmd.Flags())
 	return cmd
 }
 
 func (f *runFlags) check(cmd string) error {
 	if f.maxParallel < 0 {
 		return errUsage(cmd, "-max-parallel cannot be negative")
+	}
+	if err := f.batch.check(cmd); err != nil {
+		return err
+	}
+	if err := f.leave.check(cmd); err != nil {
+		return err
 	}
 	return f.machine.check(cmd)
 }
@@ -140,9 +151,17 @@ func (a *app) run(ctx context.Context, path string, f *runFlags) error {
 	if err != nil {
 		return err
 	}
-	run, err := s.drive(ctx, fmt.Sprintf("run %s of %s%s", s.id, s.program.Workflow.Name, s.onSite()))
+	return s.finish(ctx, f, fmt.Sprintf("run %s of %s%s", s.id, s.program.Workflow.Name, s.onSite()))
+}
+
+// finish drives the run to its end and sums it up, or leaves it alone as soon as it can be.
+func (s *session) finish(ctx context.Context, f *runFlags, title string) error {
+	if f.leave.detach {
+		return s.detach(ctx, f, title)
+	}
+	run, err := s.drive(ctx, title)
 	if err != nil {
 		return err
 	}
-	return a.sumUp(run)
+	return s.a.sumUp(run)
 }

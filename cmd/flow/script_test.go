@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bufio"
+	"net/http"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -32,6 +37,8 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exitcode": exitCode,
+			"emulate":  emulate,
+			"chaos":    chaos,
 		},
 	})
 }
@@ -45,4 +52,38 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	shell := append([]string{"-c", `want=$1; shift; "$@"; got=$?; if [ "$got" != "$want" ]; then echo "exit code $got, want $want" >&2; exit 1; fi`, "sh"}, args...)
 	err := ts.Exec("sh", shell...)
 	ts.Check(err)
+}
+
+// emulate starts flow emulate with a job queue "q", and has what follows find it as AWS
+// Batch: emulate [FLAG...]. It ends with the script; the variable EMULATOR is its process.
+func emulate(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("usage: emulate [FLAG...]")
+	}
+	cmd := exec.Command("flow", append([]string{"emulate", "-q", "--listen", "127.0.0.1:0", "--queue", "q"}, args...)...)
+	cmd.Dir = ts.MkAbs(".")
+	out, err := cmd.StdoutPipe()
+	ts.Check(err)
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	ts.Check(err)
+	ts.Setenv("AWS_ENDPOINT_URL", strings.TrimSpace(line[strings.Index(line, "http://"):]))
+	ts.Setenv("EMULATOR", strconv.Itoa(cmd.Process.Pid))
+}
+
+// chaos has the emulator misbehave: chaos 5xx=100%, or chaos off.
+func chaos(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: chaos SETTINGS")
+	}
+	answer, err := http.Post(ts.Getenv("AWS_ENDPOINT_URL")+"/_flow/chaos", "application/x-www-form-urlencoded", strings.NewReader(args[0]))
+	ts.Check(err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		ts.Fatalf("chaos %s: %s", args[0], answer.Status)
+	}
 }

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
+	"flow/cmd/flow/internal/view"
 	"flow/dsl"
 	"flow/engine"
-	"flow/executor/local"
+	"flow/executor/batch"
 	"flow/state"
 )
 
@@ -24,48 +26,52 @@ type session struct {
 	workflow *engine.Workflow // with what variables decide
 	template engine.Template
 	secret   func(ref string) (string, error)
-	site     dsl.Site     // zero: none
+	executor string       // where its jobs run: "local" or "batch"
+	site     dsl.Site     // zero: none; with what flags said
+	jobs     batch.Place  // where those of a run on AWS Batch are
+	batch    batchFlags   // what flags said of AWS Batch, when the run was started and now
 	machine  machineFlags // with what the site says
 	journal  string       // path of the local executor's journal
 	id       engine.RunID
 	created  time.Time
 
+	takenUp bool // the run was there before: not all that flags say is kept with it
 	// prepare, if not nil, changes the run before it is driven; see resume.
 	prepare func(ctx context.Context, d *engine.Driver) error
+	// untilHanded says to stop driving when nothing more can be handed over to AWS Batch
+	// without knowing how jobs end.
+	untilHanded bool
 }
 
 // drive drives the run until it ends or ctx is done, and shows it meanwhile. It returns the
 // ended run; the error carries an exit code if it did not end. It gives the lease back.
 func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err error) {
-	defer func() {
-		if failed := s.lease.Release(context.Background()); err == nil {
-			err = failed // else it is most likely the same again
-		}
-	}()
+	defer s.giveBack(&err)
 	// The second Ctrl-C kills what does not want to end.
 	patience, hurry := context.WithCancel(context.Background())
 	defer hurry()
 	s.a.atSecondSignal(hurry)
-	executor, err := s.openExecutor()
+	show := s.a.newTeller()
+	executor, err := s.openExecutor(ctx, show.tell)
 	if err != nil {
 		return nil, err
 	}
 	if !s.a.errTerm().Live {
 		s.a.say("%s", title)
 	}
-	run, failure := s.watch(ctx, executor)
+	run, failure := s.watch(ctx, executor, show)
 	interrupted := ctx.Err() != nil && (run == nil || !run.Ended())
-	if interrupted {
+	if interrupted && s.executor == localExecutor {
 		s.a.say("stopping what runs; Ctrl-C again to leave at once")
 	}
 	failure = errors.Join(failure, executor.Close(patience))
-	if run != nil && run.Ended() {
+	if run != nil && run.Ended() && s.journal != "" {
 		_ = os.Remove(s.journal) // there is nothing in it that could go on
 	}
 	switch {
 	case interrupted:
-		s.a.say("run %s is interrupted, nothing is lost. Go on with: flow resume %s", s.id, s.id)
-		return nil, exit(exitInterrupted)
+		s.a.say("%s", s.interrupted(run))
+		return nil, exit(stoppedCode(ctx))
 	case errors.Is(failure, engine.ErrConflict):
 		return nil, &exitError{code: exitNotStarted, err: failure}
 	case errors.As(failure, new(*usageError)):
@@ -76,13 +82,79 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 	return run, nil
 }
 
+// giveBack gives the lease back. If that is all that went wrong, it is err.
+func (s *session) giveBack(err *error) {
+	if failed := s.lease.Release(context.Background()); *err == nil {
+		*err = failed // else it is most likely the same again
+	}
+}
+
+// interrupted says how things are with a run that this process stops driving. run may be nil.
+func (s *session) interrupted(run *engine.Run) string {
+	if s.executor == localExecutor {
+		return fmt.Sprintf("run %s is interrupted, nothing is lost. Go on with: flow resume %s", s.id, s.id)
+	}
+	jobs, tasks, doubted := 0, 0, 0
+	held := ""
+	cancelling := false
+	if run != nil {
+		jobs, tasks = run.Alive()
+		doubted = run.InDoubt()
+		held = heldNote(run, s.a.now())
+		_, cancelling = run.Cancelling()
+	}
+	text := "stopped watching; "
+	if jobs > 0 {
+		text += goOn(jobs, tasks)
+	} else {
+		text += "nothing of the run is in AWS Batch now"
+	}
+	if doubted > 0 {
+		text += fmt.Sprintf(", as far as is known: of %s nobody knows whether they were submitted", view.Plural(doubted, "task"))
+	}
+	switch text += held; {
+	case cancelling:
+		return fmt.Sprintf("%s. The run is not cancelled yet; go on with: flow cancel %s", text, s.id)
+	case jobs+doubted == 0:
+		return fmt.Sprintf("%s. Go on with: flow resume %s", text, s.id)
+	}
+	return fmt.Sprintf("%s. Follow them again: flow resume %s. End them: flow cancel %[2]s", text, s.id)
+}
+
+// heldNote names the steps that wait for a driver, if there are any.
+func heldNote(run *engine.Run, now time.Time) string {
+	held := run.Holds(now)
+	if len(held) == 0 {
+		return ""
+	}
+	const most = 5
+	var names []string
+	for _, h := range held[:min(len(held), most)] {
+		names = append(names, view.Clean(string(h.Step)))
+	}
+	if more := len(held) - most; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return "; held until somebody drives the run: " + strings.Join(names, ", ")
+}
+
+// goOn says that jobs go on without us.
+func goOn(jobs, tasks int) string {
+	goes := "go"
+	if jobs == 1 {
+		goes = "goes"
+	}
+	return fmt.Sprintf("%s (%s) %s on in AWS Batch", view.Plural(jobs, "job"), view.Plural(tasks, "task"), goes)
+}
+
 // watch drives the run with its progress shown.
-func (s *session) watch(ctx context.Context, executor engine.Executor) (run *engine.Run, err error) {
+func (s *session) watch(ctx context.Context, x executor, show *teller) (run *engine.Run, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	follower := s.a.follow(func(t *engine.TaskStatus) []string { return logTailOf(t.Dir, logTail) })
-	driver := s.driver(executor)
-	driver.OnEvents = follower.events
+	follower := s.a.follow(s.tail(x))
+	show.to(follower.tell)
+	driver := s.driver(x)
+	s.show(driver, follower)
 	var beats sync.WaitGroup
 	beats.Go(func() {
 		if err := s.keepLease(ctx); err != nil {
@@ -94,10 +166,11 @@ func (s *session) watch(ctx context.Context, executor engine.Executor) (run *eng
 	cancel(nil)
 	beats.Wait()
 	follower.close()
+	show.to(nil)
 	switch {
 	case errors.Is(cause, engine.ErrConflict):
 		return run, cause
-	case errors.Is(err, context.Canceled):
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
 		return run, nil
 	}
 	return run, err
@@ -110,7 +183,11 @@ func (s *session) start(ctx context.Context, driver *engine.Driver) (*engine.Run
 		}
 	}
 	for {
-		run, err := driver.Drive(ctx, s.id)
+		drive := driver.Drive
+		if s.untilHanded {
+			drive = driver.HandOver
+		}
+		run, err := drive(ctx, s.id)
 		var removed *state.RemovedError
 		if !errors.As(err, &removed) {
 			return run, err
@@ -134,18 +211,4 @@ func (s *session) keepLease(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// openExecutor opens the embedded Batch with the journal of this run.
-func (s *session) openExecutor() (*local.Executor, error) {
-	x, err := local.Open(local.Options{
-		Journal: s.journal, Containers: s.machine.Containers,
-		VCPUs: s.machine.VCPUs, MemoryMiB: s.machine.MemoryMiB, GPUs: s.machine.GPUs,
-		Secret: s.secret, Memo: s.db,
-	})
-	var locked *local.LockedError
-	if errors.As(err, &locked) {
-		return nil, &exitError{code: exitNotStarted, err: err}
-	}
-	return x, err
 }

@@ -38,14 +38,23 @@ func (a *app) chooseSite(f *runFlags, dir string, kept *params) (dsl.Site, error
 	if diags.HasErrors() {
 		return dsl.Site{}, exit(exitProblem)
 	}
-	given := f.machine.Containers
-	if kept != nil {
-		given = kept.Machine.over(f.machine).Containers
-	}
-	if c := site.Containers; c != "" && given == "" && !installed(c) {
-		return dsl.Site{}, fmt.Errorf("site %q runs tasks with %s: there is no command %[2]s here; give it another one with -containers", name, c)
-	}
 	return site, nil
+}
+
+// place settles where the session's run is: on which executor, and with what there. site
+// is what was chosen, kept are the flags that the run was started with.
+func (s *session) place(site dsl.Site, executor string, kept params, f *runFlags) error {
+	s.executor, s.batch, s.jobs = executor, kept.Batch.over(f.batch), kept.Place
+	s.site = s.batch.overSite(site)
+	if err := f.misplaced(executor); err != nil {
+		return err
+	}
+	flags := kept.Machine.over(f.machine)
+	s.machine = machineOf(s.site).over(flags)
+	if c := s.machine.Containers; executor == localExecutor && c != "" && flags.Containers == "" && !installed(c) {
+		return fmt.Errorf("site %q runs tasks with %s: there is no command %[2]s here; give it another one with -containers", site.Name, c)
+	}
+	return nil
 }
 
 // userConfigDir is where a user's own sites are, or "": $XDG_CONFIG_HOME/flow or
@@ -67,10 +76,14 @@ func machineOf(s dsl.Site) machineFlags {
 	return machineFlags{Containers: s.Containers, VCPUs: s.VCPUs, MemoryMiB: s.MemoryMiB}
 }
 
-// onSite says where the session's run is, for its title; nothing without a site.
+// onSite says where the session's run is, for its title; nothing of one on this machine
+// without a site.
 func (s *session) onSite() string {
-	if s.site.Name == "" {
-		return ""
+	switch {
+	case s.site.Name != "":
+		return " on site " + s.site.Name
+	case s.executor == batchExecutor:
+		return " on AWS Batch"
 	}
-	return " on site " + s.site.Name
+	return ""
 }

@@ -20,6 +20,8 @@ type statusCommand struct {
 	watch    bool
 	failed   bool
 	exitCode bool
+	noLook   bool
+	note     string // why what is shown is not the newest; "" if it is
 }
 
 // watchEvery is how often flow status -watch looks.
@@ -31,7 +33,10 @@ func newStatus(a *app) *cobra.Command {
 		Use:   "status [RUN[/STEP[[\"KEY\"]]]]",
 		Short: "Show a run: steps, counts, failed tasks and why",
 		Long: `Show a run: its steps with their counts, what waits for what, and the tasks that failed
-with the reason. Of RUN/STEP, show its tasks. Without RUN the newest run is taken.`,
+with the reason. Of RUN/STEP, show its tasks. Without RUN the newest run is taken.
+
+Of a run that goes on in AWS Batch, what its jobs have done is looked at first; while no flow
+process drives it, that is recorded. Nothing is submitted.`,
 		Args:              args(0, 1),
 		ValidArgsFunction: a.completeRuns,
 		RunE: func(cmd *cobra.Command, argv []string) error {
@@ -44,6 +49,7 @@ with the reason. Of RUN/STEP, show its tasks. Without RUN the newest run is take
 	}
 	cmd.Flags().BoolVar(&c.watch, "watch", false, "show it again and again until the run ends")
 	cmd.Flags().BoolVar(&c.failed, "failed", false, "of a step: only tasks that failed")
+	cmd.Flags().BoolVar(&c.noLook, "no-look", false, "show what is recorded, and do not look at AWS Batch")
 	cmd.Flags().BoolVar(&c.exitCode, "exit-code", false, "exit with the code of the run, as flow run does")
 	return cmd
 }
@@ -54,6 +60,9 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 		return err
 	}
 	defer past.close()
+	if !c.noLook {
+		c.lookNow(ctx, past)
+	}
 	if _, err := t.check(past.run); err != nil {
 		return err
 	}
@@ -71,10 +80,25 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 	return nil
 }
 
+// lookNow takes in what the jobs of a run have done that nobody drives, and how far those
+// are of one that somebody does, if it can.
+func (c *statusCommand) lookNow(ctx context.Context, past *past) {
+	c.note = ""
+	driven := !past.undriven(ctx)
+	err := c.look(ctx, past)
+	if err == nil && driven {
+		err = c.peek(ctx, past)
+	}
+	if err != nil {
+		c.note = asOf(ctx, past, err)
+	}
+}
+
 // watchRun shows a run until it ends: the page again and again on a terminal; elsewhere
 // the changes, and the page at the end.
 func (c *statusCommand) watchRun(ctx context.Context, past *past, t target, term view.Term) error {
 	screen := view.NewScreen(c.stdout)
+	looked := c.now()
 	var seen *view.Run
 	for {
 		if term.Live && !c.asJSON() {
@@ -99,6 +123,11 @@ func (c *statusCommand) watchRun(ctx context.Context, past *past, t target, term
 		case <-ctx.Done():
 			return exit(exitInterrupted)
 		case <-time.After(watchEvery):
+		}
+		if now := c.now(); !c.noLook && now.Sub(looked) >= lookEvery {
+			looked = now
+			c.lookNow(ctx, past)
+			continue
 		}
 		if err := past.refresh(ctx); err != nil {
 			return err
@@ -131,6 +160,8 @@ func (c *statusCommand) show(ctx context.Context, w io.Writer, past *past, t tar
 		if held := past.holder(ctx); held != nil {
 			data.Driver = &driverJSON{Host: held.Owner.Host, PID: held.Owner.PID}
 		}
+		data.Note = c.note
+		data.Held = heldData(past.run, c.now())
 		return writeJSON(w, data)
 	}
 	return c.showRun(ctx, w, past, term)
@@ -154,6 +185,9 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 			driven = true
 			fact("driver", fmt.Sprintf("process %d on %s", held.Owner.PID, view.Clean(held.Owner.Host)))
 		}
+	}
+	if c.note != "" {
+		fact("note", view.Clean(c.note))
 	}
 	fmt.Fprintln(w)
 	if err := stepTable(run, s, c.now()).WriteAligned(w, term, ""); err != nil {
@@ -220,7 +254,7 @@ func (c *statusCommand) showTasks(w io.Writer, run *engine.Run, t target, term v
 			list = append(list, taskData(run, &task))
 			continue
 		}
-		table.Add(view.Clean(task.Name), term.Style.Status(task.Status), fmt.Sprint(task.Attempts),
+		table.Add(view.Clean(task.Name), term.Style.Status(task.Status), attemptsText(&task),
 			took(&task, c.now()), taskNote(&task))
 	}
 	if c.asJSON() {

@@ -44,6 +44,8 @@ func summary(run *engine.Run, term view.Term, now time.Time, driven bool) string
 		fmt.Fprintf(&b, "%s after %s", s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
 	case driven:
 		fmt.Fprintf(&b, "%s for %s", s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
+	case run.Info().Executor == batchExecutor:
+		fmt.Fprintf(&b, "%s for %s, %s", s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)), s.Yellow("nobody drives it"))
 	default:
 		b.WriteString(s.Bold(s.Yellow("interrupted")))
 	}
@@ -62,6 +64,8 @@ func summary(run *engine.Run, term view.Term, now time.Time, driven bool) string
 	}
 	failures(&b, run, s)
 	switch {
+	case !run.Ended() && !driven && run.Info().Executor == batchExecutor:
+		undriven(&b, run, now)
 	case !run.Ended() && !driven:
 		fmt.Fprintf(&b, "  go on: flow resume %s\n", run.ID())
 	case run.Status() == engine.Failed || run.Status() == engine.Cancelled:
@@ -71,6 +75,31 @@ func summary(run *engine.Run, term view.Term, now time.Time, driven bool) string
 		fmt.Fprintf(&b, "  again: flow resume %s --failed\n", run.ID())
 	}
 	return b.String()
+}
+
+// undriven says how things are with a run in AWS Batch that nobody drives, and what to do.
+func undriven(b *strings.Builder, run *engine.Run, now time.Time) {
+	jobs, tasks := run.Alive()
+	if jobs > 0 {
+		fmt.Fprintf(b, "  %s\n", goOn(jobs, tasks))
+	}
+	held := run.Holds(now)
+	for _, h := range held[:min(len(held), shownInSummary)] {
+		fmt.Fprintf(b, "  held: %s: %s\n", view.Clean(string(h.Step)), view.Clean(h.Hold.Reason))
+	}
+	if more := len(held) - shownInSummary; more > 0 {
+		fmt.Fprintf(b, "  … and %s more are held\n", view.Count(more))
+	}
+	switch {
+	case len(held) > 0:
+		fmt.Fprintf(b, "  what is held needs a driver: flow resume %s, or with --detach --driver\n", run.ID())
+	case jobs > 0:
+		fmt.Fprintf(b, "  follow: flow wait %s\n", run.ID())
+	case run.WantsConclusion():
+		fmt.Fprintf(b, "  all steps have ended; to publish the outputs: flow wait %s\n", run.ID())
+	default:
+		fmt.Fprintf(b, "  go on:  flow resume %s\n", run.ID())
+	}
 }
 
 // failures names the tasks that failed, and steps that did without any of their tasks.

@@ -63,15 +63,30 @@ func (a *app) load(path string) (*dsl.Program, []dsl.Source, error) {
 	return program, sources, err
 }
 
+// read reads and checks a workflow whose mistakes the caller reports.
+func (a *app) read(path string) (*dsl.Program, []dsl.Source, hcl.Diagnostics, error) {
+	dir, sources, err := dsl.Read(path)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	program, diags := dsl.Load(dir, sources)
+	return program, sources, diags, nil
+}
+
 func (a *app) loadSources(dir string, sources []dsl.Source) (*dsl.Program, error) {
 	program, diags := dsl.Load(dir, sources)
-	if len(diags) > 0 && (!a.quiet || diags.HasErrors()) {
-		a.diagnose(program.Files, diags)
-	}
+	a.report(program.Files, diags)
 	if diags.HasErrors() {
 		return nil, exit(exitProblem)
 	}
 	return program, nil
+}
+
+// report prints diagnostics, if there are any; with -quiet warnings only beside errors.
+func (a *app) report(files map[string]*hcl.File, diags hcl.Diagnostics) {
+	if len(diags) > 0 && (!a.quiet || diags.HasErrors()) {
+		a.diagnose(files, diags)
+	}
 }
 
 // diagnose prints diagnostics on stderr, and how many there are.

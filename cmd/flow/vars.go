@@ -24,6 +24,14 @@ func (v *varFlags) input(stored map[string]string) dsl.VarInput {
 	return dsl.VarInput{Env: os.Environ(), AutoFiles: true, Args: *v, Stored: stored}
 }
 
+// input is that of the flags; a process in the background was given the values in its
+// environment, where files were taken in already.
+func (f *runFlags) input(stored map[string]string) dsl.VarInput {
+	in := f.vars.input(stored)
+	in.AutoFiles = !f.background
+	return in
+}
+
 type varFlag struct {
 	list *varFlags
 	make func(string) dsl.VarArg

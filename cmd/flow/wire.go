@@ -10,18 +10,17 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/oklog/ulid/v2"
 
 	"flow/dsl"
 	"flow/engine"
 	"flow/executor/agent"
+	"flow/executor/batch"
 	"flow/state"
 )
 
 // This file puts the packages together: it is the only place that knows them all.
-
-// localExecutor is the name of the embedded executor in RunInfo.Executor.
-const localExecutor = "local"
 
 // openState opens the state file. With look it must be there, and is not changed.
 func (a *app) openState(look bool) (*state.DB, error) {
@@ -50,29 +49,38 @@ func (a *app) newRunID() engine.RunID {
 // params are what a run keeps of its command line, for flow resume.
 type params struct {
 	Machine machineFlags `json:"machine,omitzero"` // as given in flags
+	Batch   batchFlags   `json:"batch,omitzero"`   // likewise
 	Site    dsl.Site     `json:"site,omitzero"`    // as it was when the run was started
+	Place   batch.Place  `json:"place,omitzero"`   // where its jobs are, of one on AWS Batch
 }
 
 // startRun loads a workflow, makes a run of it, and takes its lease.
 func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFlags) (*session, error) {
-	program, sources, err := a.load(path)
+	program, sources, mistakes, err := a.read(path)
 	if err != nil {
 		return nil, err
 	}
 	s := &session{a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: a.newRunID(), created: a.now()}
-	if s.site, err = a.chooseSite(f, program.Workflow.Dir, nil); err != nil {
+	site, template, err := s.settle(ctx, f, mistakes)
+	if err != nil {
 		return nil, err
 	}
-	s.machine = machineOf(s.site).over(f.machine)
-	template, err := s.bind(f, nil)
-	if err != nil {
+	if err := f.leave.possible(s.executor); err != nil {
 		return nil, err
 	}
 	info, err := s.info(f, template)
 	if err != nil {
 		return nil, err
 	}
-	kept, err := json.Marshal(params{Machine: f.machine, Site: s.site})
+	if err := s.fitsBatch(ctx, f, info); err != nil {
+		return nil, err
+	}
+	if s.executor == batchExecutor {
+		if s.jobs, err = batch.PlaceOf(ctx, s.batchOptions()); err != nil {
+			return nil, err
+		}
+	}
+	kept, err := json.Marshal(params{Machine: f.machine, Batch: f.batch, Site: site, Place: s.jobs})
 	if err != nil {
 		return nil, err
 	}
@@ -96,22 +104,26 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 	if err != nil {
 		return nil, err
 	}
-	var kept params
-	if row.Params != nil {
-		if err := json.Unmarshal(row.Params, &kept); err != nil {
-			return nil, fmt.Errorf("the stored options of run %s cannot be read: %w", row.ID, err)
-		}
+	kept, err := paramsOf(row)
+	if err != nil {
+		return nil, err
 	}
 	s := &session{
 		a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: row.ID, created: row.Created,
-		workflow: program.Workflow, template: errTemplate{},
+		workflow: program.Workflow, template: errTemplate{}, takenUp: true,
 	}
-	if s.site, err = a.chooseSite(f, row.Dir, &kept); err != nil {
+	site, err := a.chooseSite(f, row.Dir, &kept)
+	if err != nil {
 		return nil, err
 	}
-	s.machine = machineOf(s.site).over(kept.Machine).over(f.machine)
 	info, err := runInfoOf(ctx, db, row.ID)
 	if err != nil {
+		return nil, err
+	}
+	if site.Executor != "" && site.Executor != info.Executor && f.site != "" {
+		return nil, fmt.Errorf("run %s is on the executor %q, where its jobs are, and site %q is on %q", row.ID, info.Executor, site.Name, site.Executor)
+	}
+	if err := errors.Join(s.place(site, info.Executor, kept, f), f.leave.possible(info.Executor)); err != nil {
 		return nil, err
 	}
 	if onlyEnd {
@@ -149,17 +161,50 @@ func (a *app) boundWorkflow(ctx context.Context, p *past) *engine.Workflow {
 	return template.Workflow()
 }
 
+// settle chooses where a new run goes, and gives its variables their values. The site is
+// returned as it is without flags. Mistakes, and those that loading the workflow found, are
+// printed, with what of it AWS Batch would refuse if the run is to go there.
+func (s *session) settle(ctx context.Context, f *runFlags, mistakes hcl.Diagnostics) (dsl.Site, *dsl.Template, error) {
+	site, err := s.a.chooseSite(f, s.program.Workflow.Dir, nil)
+	if err != nil {
+		s.a.report(s.program.Files, mistakes)
+		return site, nil, err
+	}
+	s.site = f.batch.overSite(site)
+	if mistakes.HasErrors() {
+		s.a.report(s.program.Files, s.withBatch(ctx, f, mistakes))
+		return site, nil, exit(exitProblem)
+	}
+	s.a.report(s.program.Files, mistakes)
+	template, mistakes := s.bound(f, nil)
+	if mistakes.HasErrors() {
+		mistakes = s.withBatch(ctx, f, mistakes)
+	}
+	s.a.report(s.program.Files, mistakes)
+	if mistakes.HasErrors() {
+		return site, nil, exit(exitProblem)
+	}
+	executor := cmp.Or(s.site.Executor, template.Workflow().Executor, localExecutor)
+	return site, template, s.place(site, executor, params{}, f)
+}
+
 // bind gives the variables of the session's program their values. Mistakes are printed.
 func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, error) {
-	template, diags := s.program.Bind(f.vars.input(stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
-	if len(diags) > 0 && (!s.a.quiet || diags.HasErrors()) {
-		s.a.diagnose(s.program.Files, diags)
-	}
+	template, diags := s.bound(f, stored)
+	s.a.report(s.program.Files, diags)
 	if diags.HasErrors() {
 		return nil, exit(exitProblem)
 	}
-	s.workflow, s.template, s.secret = template.Workflow(), template, secrets(template)
 	return template, nil
+}
+
+// bound is bind, with the mistakes not printed.
+func (s *session) bound(f *runFlags, stored map[string]string) (*dsl.Template, hcl.Diagnostics) {
+	template, diags := s.program.Bind(f.input(stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
+	if !diags.HasErrors() {
+		s.workflow, s.template, s.secret = template.Workflow(), template, secrets(template)
+	}
+	return template, diags
 }
 
 // bindStored gives the variables the values that are kept with the run, if these are all:
@@ -174,12 +219,25 @@ func (s *session) bindStored(stored map[string]string) {
 // info is what the session's run is created with.
 func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, error) {
 	wf := template.Workflow()
+	workDir, err := s.workDir(f, wf)
+	if err != nil {
+		return engine.RunInfo{}, err
+	}
+	return engine.RunInfo{
+		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: s.executor,
+		Variables: template.StoredVariables(),
+		Limits:    engine.Limits{MaxParallel: cmp.Or(f.maxParallel, s.site.MaxParallel), NoCache: f.noCache},
+	}, nil
+}
+
+// workDir returns where the files of a new run's tasks live.
+func (s *session) workDir(f *runFlags, wf *engine.Workflow) (string, error) {
 	workDir := wf.WorkDir
 	switch {
 	case f.workDir != "":
 		abs, err := filepath.Abs(f.workDir)
 		if err != nil {
-			return engine.RunInfo{}, err
+			return "", err
 		}
 		workDir = abs
 	case s.site.WorkDir != "":
@@ -187,19 +245,7 @@ func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, err
 	case workDir == filepath.Join(wf.Dir, stateDir, "work"): // the default: with the state
 		workDir = filepath.Join(s.home, "work")
 	}
-	return engine.RunInfo{
-		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: localExecutor,
-		Variables: template.StoredVariables(),
-		Limits:    engine.Limits{MaxParallel: cmp.Or(f.maxParallel, s.site.MaxParallel), NoCache: f.noCache},
-	}, nil
-}
-
-// driver puts the driver of the session's run together.
-func (s *session) driver(executor engine.Executor) *engine.Driver {
-	return &engine.Driver{
-		Workflow: s.workflow, Template: s.template, Executor: executor,
-		Log: s.lease, Files: &agent.Files{Memo: s.db}, Cache: s.db, Requests: s.requests(),
-	}
+	return workDir, nil
 }
 
 // requests returns a function that asks for wishes of other processes that are new.
@@ -222,11 +268,14 @@ func (s *session) requests() func(context.Context) ([]engine.Request, error) {
 	}
 }
 
-// acquire takes the lease of the session's run, and says where its jobs are kept.
+// acquire takes the lease of the session's run, and says where its jobs are kept, if that
+// is here.
 func (s *session) acquire(ctx context.Context) (err error) {
-	s.journal = journalPath(s.home, s.id)
-	if err := os.MkdirAll(filepath.Dir(s.journal), 0o755); err != nil {
-		return err
+	if s.executor == localExecutor {
+		s.journal = journalPath(s.home, s.id)
+		if err := os.MkdirAll(filepath.Dir(s.journal), 0o755); err != nil {
+			return err
+		}
 	}
 	s.lease, err = s.db.Acquire(ctx, s.id, state.Self(version()))
 	return asNotStarted(err)
@@ -251,7 +300,7 @@ func runInfoOf(ctx context.Context, db *state.DB, id engine.RunID) (*engine.RunI
 
 // makePlan plans a run of the workflow at path, with what is known of earlier runs.
 func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planReport, error) {
-	program, _, err := a.load(path)
+	program, _, mistakes, err := a.read(path)
 	if err != nil {
 		return nil, err
 	}
@@ -260,10 +309,7 @@ func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planRepo
 		return nil, err
 	}
 	s := &session{a: a, program: program, id: a.newRunID(), created: a.now(), home: filepath.Dir(statePath)}
-	if s.site, err = a.chooseSite(f, program.Workflow.Dir, nil); err != nil {
-		return nil, err
-	}
-	template, err := s.bind(f, nil)
+	_, template, err := s.settle(ctx, f, mistakes)
 	if err != nil {
 		return nil, err
 	}
@@ -290,6 +336,9 @@ func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planRepo
 		return nil, err
 	}
 	report := &planReport{plan: plan}
+	if report.batch, err = s.planBatch(ctx, f, plan); err != nil {
+		return nil, err
+	}
 	report.explain(before)
 	return report, nil
 }

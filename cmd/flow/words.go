@@ -63,6 +63,21 @@ func exitCodeText(code int) string {
 	return text
 }
 
+// knownAttempts is how many tries of a task have ended; 0: none, or nobody can tell.
+func knownAttempts(t *engine.TaskStatus) int {
+	if strings.HasPrefix(t.Reason, engine.ReasonLost) {
+		return 0
+	}
+	return t.Attempts
+}
+
+func attemptsText(t *engine.TaskStatus) string {
+	if n := knownAttempts(t); n > 0 || t.Attempts == 0 {
+		return strconv.Itoa(n)
+	}
+	return "?"
+}
+
 // shellWord quotes s so that a shell takes it as one word, if it has to be quoted.
 func shellWord(s string) string {
 	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") == "" {
@@ -89,6 +104,12 @@ func unpath(err error) error {
 		return pe.Err
 	}
 	return err
+}
+
+// firstLineOf returns the first line of what an error says.
+func firstLineOf(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
 }
 
 // span returns how long something took: from begin to end, or to now if it goes on; 0 if
