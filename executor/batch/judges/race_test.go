@@ -1,0 +1,5 @@
+//go:build race
+
+package judges
+
+func init() { underRace = true }
