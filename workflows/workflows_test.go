@@ -3,6 +3,7 @@
 package workflows_test
 
 import (
+	"bufio"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -45,9 +46,48 @@ func buildAndRun(m *testing.M) int {
 // publishes and remembers is gone after the test.
 type bench struct {
 	t    *testing.T
-	file string // the copied workflow
-	dir  string // its folder, where it publishes
-	temp string // state and task files
+	file string   // the copied workflow
+	dir  string   // its folder, where it publishes
+	temp string   // state and task files
+	on   []string // flags that say where runs go; nil: the embedded executor
+}
+
+// onEach runs a test on the embedded executor, and on AWS Batch as flow emulate has it, with
+// its jobs as processes: the same files, and the same results.
+func onEach(t *testing.T, test func(t *testing.T, on []string)) {
+	t.Parallel()
+	t.Run("local", func(t *testing.T) {
+		t.Parallel()
+		test(t, nil)
+	})
+	t.Run("batch", func(t *testing.T) {
+		t.Parallel()
+		test(t, []string{"--executor", "batch", "--endpoint", emulate(t), "--queue", "q", "--image", "debian:12", "--poll", "100ms"})
+	})
+}
+
+// emulate starts a flow emulate with a queue "q" and returns its URL.
+func emulate(t *testing.T) string {
+	t.Helper()
+	cmd := exec.Command(flowBinary, "emulate", "--listen", "127.0.0.1:0", "--queue", "q")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	_, url, ok := strings.Cut(strings.TrimSpace(line), "listening on ")
+	if err != nil || !ok {
+		t.Fatalf("flow emulate says %q: %v", line, err)
+	}
+	return url
 }
 
 // setUp copies the folder of workflow name and links its data. It fails if a file of
@@ -104,7 +144,7 @@ func (b *bench) flow(want int, args ...string) string {
 	defer cancel()
 	args = append(args, "--state", filepath.Join(b.temp, "flow.db"))
 	if args[0] == "run" || args[0] == "plan" {
-		args = append(args, "--work-dir", filepath.Join(b.temp, "work"))
+		args = append(append(args, "--work-dir", filepath.Join(b.temp, "work")), b.on...)
 	}
 	cmd := exec.CommandContext(ctx, flowBinary, args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
@@ -202,8 +242,11 @@ func TestValidateAndPlan(t *testing.T) {
 }
 
 // The variants were found the same with one process per step and no engine at all.
-func TestGenomeLambda(t *testing.T) {
+func TestGenomeLambda(t *testing.T) { onEach(t, checkGenomeLambda) }
+
+func checkGenomeLambda(t *testing.T, on []string) {
 	b := setUp(t, "genome", lambdaData, genomeTools)
+	b.on = on
 	want := read(t, "genome/expected/lambda.txt")
 	for _, known := range []string{"88 (34 SNPs, 54 indels)", "2d7c0190a864419a7ff9310028dcbc4d"} {
 		if !strings.Contains(want, known) {
@@ -268,8 +311,11 @@ func TestGenomeSAureus(t *testing.T) {
 }
 
 // The workflow compares frames and SSIM itself: without that it does not succeed.
-func TestVideo(t *testing.T) {
+func TestVideo(t *testing.T) { onEach(t, checkVideo) }
+
+func checkVideo(t *testing.T, on []string) {
 	b := setUp(t, "video", cityData, videoTools)
+	b.on = on
 	b.run()
 
 	var quality []struct {
@@ -311,8 +357,11 @@ func TestVideoRejectsBadQuality(t *testing.T) {
 	}
 }
 
-func TestNightly(t *testing.T) {
+func TestNightly(t *testing.T) { onEach(t, checkNightly) }
+
+func checkNightly(t *testing.T, on []string) {
 	b := setUp(t, "nightly", nightlyData, nightlyTools)
+	b.on = on
 	for _, parts := range []string{"1", "24"} {
 		b.run("parts=" + parts)
 		if got, want := sumOf(b.published("2001-03-15/report.csv")), "923bd44cf0e968cef3ac2916c8855e3f"; got != want {
@@ -359,8 +408,11 @@ func TestNightlyRejects(t *testing.T) {
 }
 
 // One file that cannot be validated is tolerated, and missing in the report; two are not.
-func TestNightlyTolerates(t *testing.T) {
+func TestNightlyTolerates(t *testing.T) { onEach(t, checkNightlyTolerates) }
+
+func checkNightlyTolerates(t *testing.T, on []string) {
 	b := setUp(t, "nightly", nightlyData, nightlyTools)
+	b.on = on
 	rules := read(t, "nightly/validate.awk")
 	breakOn := func(parts string) {
 		rule := fmt.Sprintf("BEGIN { if (ARGV[1] ~ /part-000[%s].csv$/) exit 1 }\n", parts)
