@@ -48,14 +48,14 @@ lint: ## golangci-lint, with the short list of .golangci.yml
 race: ## the tests of the parts with goroutines, under the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./engine -sim.seeds=40
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./executor/... ./state ./cmd/flow/internal/...
-	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -timeout 20m ./cmd/flow -kills=4
+	GORACE=atexit_sleep_ms=10 CGO_ENABLED=1 $(GO) test -race -timeout 20m ./cmd/flow -kills=4 -batch.kills=20
 
 sim: ## simulate SEEDS random worlds (default 20000), each twice
 	$(GO) test ./engine -run Simulation -sim.seeds=$(SEEDS) -timeout 60m -v
 
 soak: ## an hour of simulation and of killing the real binary
 	$(GO) test ./engine -run Simulation -sim.seeds=200000 -timeout 90m
-	$(GO) test ./cmd/flow -run KilledAnywhere -kills=1000 -timeout 60m
+	$(GO) test ./cmd/flow -run KilledAnywhere -kills=1000 -batch.kills=10000 -timeout 60m
 
 fuzz: ## every fuzz target for FUZZTIME (default 60s)
 	@for t in $$(grep -rhoE '^func (Fuzz[A-Za-z]+)' --include='*_test.go' . | awk '{print $$2}'); do \
