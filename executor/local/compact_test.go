@@ -60,7 +60,8 @@ func TestCompact(t *testing.T) {
 			s.Task = nothing("FLOW_EMULATE_SECONDS=1000")
 		}
 		if len(ids) > 0 && random.IntN(3) == 0 {
-			on := ids[random.IntN(len(ids))]
+			recent := ids[max(len(ids)-10, 0):] // which is not forgotten before the job is submitted
+			on := recent[random.IntN(len(recent))]
 			b.Look(func(m *model.Model, _ time.Time) {
 				if _, ok := m.Describe(on); ok {
 					s.DependsOn = []engine.Dependency{{Job: on}}
