@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"flow/engine"
 	"flow/executor/batch/budget"
 )
 
@@ -107,14 +108,8 @@ func pause(try int) time.Duration {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	engine.SystemClock{}.Wait(ctx, d, nil)
+	return ctx.Err()
 }
 
 // A trail says how far a call came.

@@ -23,6 +23,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"flow/engine"
 )
 
 // A Class is a kind of API call. A lower one goes before a higher one.
@@ -277,14 +279,8 @@ func (b *Budget) noteRates() {
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	engine.SystemClock{}.Wait(ctx, d, nil)
+	return ctx.Err()
 }
 
 // gap is the time between two calls at a rate, in nanoseconds.
