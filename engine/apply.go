@@ -32,7 +32,13 @@ func (r *Run) apply(e *Event) error {
 		}
 		r.info, r.created, r.opened, r.status = *e.Info, e.At, e.At, Running
 		return nil
+	case RunPaused:
+		r.paused = &Pause{Reason: e.Reason, Spent: e.Spent, Allowance: r.Allowance(), At: e.At}
+		return nil
 	case RunResumed:
+		if e.Allowance > 0 {
+			r.allow(e)
+		}
 		for _, j := range r.live {
 			// The last driver may have died while it submitted. Before it does so again, that is
 			// in the log.
@@ -43,7 +49,7 @@ func (r *Run) apply(e *Event) error {
 		return nil
 	case RunReopened:
 		r.doubted, r.swept = false, false
-		r.status, r.reason, r.cause, r.results, r.cancel = Running, "", "", nil, nil
+		r.status, r.reason, r.cause, r.results, r.cancel, r.paused = Running, "", "", nil, nil, nil
 		r.opened, r.ended = e.At, time.Time{}
 		return nil
 	case CancelRequested:
@@ -78,6 +84,9 @@ func (r *Run) apply(e *Event) error {
 		return r.applyPlanned(s, e)
 	case TasksRunning:
 		s.begins(e.At)
+		if n := e.Job; n > 0 && n <= len(r.jobs) && r.jobs[n-1].tasks.Len() == 1 {
+			r.jobs[n-1].burn(1, e.At)
+		}
 		for i := range e.Tasks.All() {
 			if !s.task[i].Ended() {
 				s.set(i, Running)
@@ -205,6 +214,7 @@ func (r *Run) applyJob(e *Event) error {
 	}
 	j.state = jobOver
 	r.over++
+	r.settled += j.spent()
 	s.live = slices.DeleteFunc(s.live, func(l *jobState) bool { return l == j })
 	if j.stray {
 		return nil
@@ -223,6 +233,7 @@ func (r *Run) applyJob(e *Event) error {
 			s.set(i, Failed)
 			s.setDetail(i, TaskDetail{Reason: e.Reason})
 		case len(e.Attempts) > 0: // lost: nobody knows which tries were made, and none counts
+			j.used.Unknown++
 			used := s.userTries(i)
 			s.tries[i] = uint16(max(int(s.tries[i]), e.Attempts[0]))
 			s.spend(i, int(s.tries[i])-s.infra[i]-used)
@@ -280,6 +291,10 @@ func (r *Run) applyEnded(s *stepState, e *Event) error {
 	if (len(e.Attempts) > 1 && len(e.Attempts) != n) || (e.Outputs != nil && len(e.Outputs) != n) ||
 		(e.Started != nil && len(e.Started) != n) || (e.Stopped != nil && len(e.Stopped) != n) {
 		return fmt.Errorf("step %q: its lists do not fit its tasks", s.Name)
+	}
+	if e.Job > 0 && e.Job <= len(r.jobs) {
+		j := r.jobs[e.Job-1]
+		j.used.add(usageOf(e, j.plan.Rate))
 	}
 	k := -1
 	for i := range e.Tasks.All() {
@@ -393,6 +408,11 @@ func (r *Run) resetTasks(s *stepState, tasks Ranges) {
 // resetStep forgets the tasks of s: they are to be found out again. Attempts are
 // numbered on, so that no directory is used twice.
 func (r *Run) resetStep(s *stepState, noCache bool) {
+	for _, j := range s.live {
+		if j.state == jobAccepted {
+			j.used.Unknown += j.open // nobody looks how long they still run
+		}
+	}
 	for i := range s.task {
 		r.leaveJob(s, i)
 		s.base = max(s.base, int(s.tries[i]))

@@ -83,6 +83,7 @@ func (d *Driver) listEnded(ctx context.Context, g *gathered, status JobStatus) (
 	j, s := g.j, g.j.step
 	at := newRanker(j.tasks)
 	var ask []JobID // those whose attempts only Describe has
+	g.ask = &ask
 	for child, err := range d.Executor.Children(ctx, j.id, status) {
 		if err != nil {
 			return 0, err
@@ -104,6 +105,8 @@ func (d *Driver) listEnded(ctx context.Context, g *gathered, status JobStatus) (
 			return 0, err
 		}
 	}
+	g.ask = nil
+	g.flush() // those that are described come in an order of their own
 	for part := range slices.Chunk(ask, 100) {
 		if err := d.addDescribed(ctx, g, part); err != nil {
 			return 0, err

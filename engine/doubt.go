@@ -128,11 +128,12 @@ func named(jobs []Job, name string) (out []Job) {
 // unaccepted decides on jobs that were never accepted: those that are wanted still and can
 // be submitted now are returned, with a new doubt about them in events.
 func (d *Driver) unaccepted(jobs []int, events *[]Event) (again []int, err error) {
+	spent := len(jobs) > 0 && d.run.spentUp()
 	for _, n := range jobs {
 		j := d.run.jobs[n-1]
 		var e Event
 		switch {
-		case d.run.cancel != nil || j.stray:
+		case d.run.cancel != nil || j.stray || spent:
 			e = Event{Kind: JobLost, Job: n, Reason: "never accepted"}
 		case d.run.depGone(j):
 			e = Event{Kind: JobLost, Job: n, Reason: "what it depends on is gone"}

@@ -16,6 +16,9 @@ type Driver struct {
 	Files    Files
 	Cache    Cache // nil: no known results
 	Clock    Clock // nil: SystemClock
+	// Price reckons what the tasks of a job cost, when it is planned: that is recorded. nil:
+	// nobody knows.
+	Price Pricer
 
 	// OnEvents is told of events after they are durable. It must not keep or change
 	// them, and not call the driver. nil: nobody listens.
@@ -62,6 +65,10 @@ type Driver struct {
 	due         time.Time // the earliest time at which this Tick left something to do; zero: none
 }
 
+// A Pricer reckons what tasks cost that run on a queue with those resources. It answers the
+// same to the same question, and asks nobody. nil: nobody knows.
+type Pricer func(task *TaskSpec, queue string, r Resources) *Rate
+
 // A Request is a wish of another process to the driver of a run.
 type Request struct {
 	Kind   string // "cancel"
@@ -99,7 +106,7 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 	}
 	_, near := d.Executor.(Notifier)
 	d.far = d.Executor != nil && !near
-	run.quiet = d.Quiet
+	run.quiet, run.price = d.Quiet, d.Price
 	if d.far {
 		run.gather = d.patience()
 	}
@@ -108,7 +115,8 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 }
 
 // Drive takes a run up where its events end, and goes on until it has ended or ctx is
-// done; then it returns ctx's error, and the jobs that run are left alone. ErrConflict
+// done; then it returns ctx's error, and the jobs that run are left alone. It also returns
+// when the run is paused and nothing of it runs any more, see [Run.Paused]. ErrConflict
 // (wrapped) means that another driver has taken the run over.
 func (d *Driver) Drive(ctx context.Context, id RunID) (*Run, error) {
 	return d.drive(ctx, id, d.never)
@@ -136,7 +144,7 @@ func (d *Driver) drive(ctx context.Context, id RunID, enough func() bool) (*Run,
 	}
 	for {
 		wake, err := d.Tick(ctx)
-		if err != nil || run.Ended() || enough() {
+		if err != nil || run.Ended() || run.Rests() || enough() {
 			return run, err
 		}
 		if err := d.wait(ctx, wake); err != nil {

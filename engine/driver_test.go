@@ -28,6 +28,7 @@ type script struct {
 	hidden bool // nothing is found
 	wishes []engine.Request
 	files  map[string]*engine.Manifest
+	tries  map[engine.JobID][]engine.JobAttempt // of children, as Describe has them; else one
 }
 
 func newScript(steps ...*engine.Step) (*script, *engine.Driver) {
@@ -135,6 +136,9 @@ func (s *script) Describe(_ context.Context, ids []engine.JobID) (out []engine.J
 			default:
 				c := s.child(j, k)
 				c.Attempts = []engine.JobAttempt{{ExitCode: c.ExitCode, StatusReason: c.StatusReason, Started: s.now, Stopped: s.now}}
+				if tries := s.tries[id]; tries != nil {
+					c.Attempts = tries
+				}
 				out = append(out, c)
 			}
 		}

@@ -47,6 +47,14 @@ type Event struct {
 
 	NoCache bool `json:"no_cache,omitempty"` // StepReset: known results do not count
 
+	// TasksEnded: what is billed of Tasks beside the last try of each.
+	Before  *Usage `json:"before,omitempty"`   // of the tries that Job made before; nil: none, or not known
+	TryLost bool   `json:"try_lost,omitempty"` // the last try ended since its host went away
+
+	// RunPaused, RunResumed
+	Spent     Money `json:"spent,omitempty"`     // what the run had cost
+	Allowance Money `json:"allowance,omitempty"` // what it may cost in all from here on: it is not paused any more
+
 	// RunEnded
 	Results []Result `json:"results,omitempty"`
 }
@@ -75,7 +83,8 @@ const (
 	TasksSkipped Kind = "TasksSkipped" // Tasks of Step will not run: Status SKIPPED or CANCELLED, Reason, Cause
 	TasksReset   Kind = "TasksReset"   // Tasks of Step are to run again
 
-	CancelRequested Kind = "CancelRequested" // Reason; Cause is "user", "timeout" or the failed task
+	RunPaused       Kind = "RunPaused"       // Reason, Spent: nothing more is submitted until a RunResumed with Allowance
+	CancelRequested Kind = "CancelRequested" // Reason; Cause is "user", "timeout", "budget" or the failed task
 	RunEnded        Kind = "RunEnded"        // Status, Reason, Cause, Results
 )
 
@@ -154,6 +163,7 @@ type JobPlan struct {
 	Attempts  int          `json:"attempts,omitempty"` // tries Batch may make by itself
 	Losses    bool         `json:"losses,omitempty"`   // after infrastructure losses only
 	Rule      int          `json:"rule,omitempty"`     // 1 + the retry rule that changes what the job asks for
+	Rate      *Rate        `json:"rate,omitempty"`     // what its tasks cost; nil: nothing, or nobody knows
 }
 
 // A PlannedDep is a dependency on another job of the run, by its number; 0 with SEQUENTIAL.

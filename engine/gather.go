@@ -39,6 +39,7 @@ type gathered struct {
 	j      *jobState
 	ok     *Event // tasks that succeeded, still open
 	events []Event
+	ask    *[]JobID // tasks that are to be described first; nil: no more can be known
 }
 
 func (g *gathered) flush() {
@@ -72,6 +73,7 @@ func (g *gathered) add(ctx context.Context, i int, job *Job) error {
 	}
 	tries := g.j.plan.Attempt - 1 + max(len(job.Attempts), 1)
 	infra := infraOf(job.Attempts)
+	before := g.before(job.Attempts)
 	last := JobAttempt{ExitCode: job.ExitCode, Reason: job.Reason, StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped}
 	if n := len(job.Attempts); n > 0 {
 		last = job.Attempts[n-1]
@@ -84,7 +86,7 @@ func (g *gathered) add(ctx context.Context, i int, job *Job) error {
 	}
 	switch {
 	case job.Terminated:
-		g.end(i, Event{Outcome: TaskCancelled, Reason: job.StatusReason, ExitCode: last.ExitCode}, &last, tries, infra)
+		g.end(i, Event{Outcome: TaskCancelled, Reason: job.StatusReason, ExitCode: last.ExitCode, Before: before}, &last, tries, infra)
 	case job.StatusReason == ReasonDependency:
 		g.flush()
 		g.events = append(g.events, Event{Kind: TasksEnded, Step: s.Name, Job: g.j.n, Tasks: RangesOf(i), Outcome: TaskUnstarted, Reason: job.StatusReason})
@@ -93,7 +95,7 @@ func (g *gathered) add(ctx context.Context, i int, job *Job) error {
 		if last.Reason == "" && last.ExitCode != nil { // the agent has only a number to say why
 			last.Reason = g.d.Files.Failure(ctx, g.d.run.dir(s, i), tries)
 		}
-		g.fail(i, s.spec(i), &last, tries, infra)
+		g.fail(i, s.spec(i), &last, tries, infra, before)
 	}
 	return nil
 }
@@ -114,21 +116,27 @@ func (g *gathered) addGood(ctx context.Context, i int, job *Job) error {
 	s := g.j.step
 	tries := g.j.plan.Attempt - 1 + max(len(job.Attempts), 1)
 	if len(s.spec(i).Outputs) == 0 {
-		g.succeed(i, job, tries, infraOf(job.Attempts), nil)
+		g.succeed(i, job, tries, infraOf(job.Attempts), nil, g.before(job.Attempts))
 		return nil
 	}
 	m, err := g.d.Files.Manifest(ctx, g.d.run.dir(s, i))
 	switch {
 	case errors.Is(err, ErrNotFound):
-		g.fail(i, s.spec(i), &JobAttempt{Reason: ReasonOutputMissing + "the job succeeded, but left no manifest", StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped}, tries, infraOf(job.Attempts))
+		g.fail(i, s.spec(i), &JobAttempt{Reason: ReasonOutputMissing + "the job succeeded, but left no manifest", StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped}, tries, infraOf(job.Attempts), g.before(job.Attempts))
 		return nil
 	case err != nil:
 		return ctx.Err() // no news; the job is looked at again
 	}
+	before := g.before(job.Attempts)
 	if job.Attempts == nil && m.Attempt > tries && m.Attempt <= g.j.lastAttempt() {
+		if g.ask != nil && g.d.far {
+			*g.ask = append(*g.ask, job.ID) // how long its earlier tries took only Describe has
+			return nil
+		}
+		before = &Usage{Unknown: m.Attempt - tries}
 		tries = m.Attempt
 	}
-	g.succeed(i, job, tries, infraOf(job.Attempts), m.Outputs)
+	g.succeed(i, job, tries, infraOf(job.Attempts), m.Outputs, before)
 	return nil
 }
 
@@ -145,7 +153,7 @@ func (g *gathered) mergeUnstarted() {
 	}
 }
 
-func (g *gathered) succeed(i int, job *Job, tries, infra int, values Values) {
+func (g *gathered) succeed(i int, job *Job, tries, infra int, values Values, before *Usage) {
 	if len(values) == 0 {
 		values = nil
 	}
@@ -158,7 +166,7 @@ func (g *gathered) succeed(i int, job *Job, tries, infra int, values Values) {
 		g.ok = &Event{Kind: TasksEnded, Step: s.Name, Job: g.j.n, Outcome: TaskSucceeded, Infra: infra}
 	}
 	e := g.ok
-	e.Tasks = e.Tasks.Add(i)
+	e.Tasks, e.Before = e.Tasks.Add(i), e.Before.plus(before)
 	e.Attempts = append(e.Attempts, tries)
 	e.Started = append(e.Started, ms(job.Started))
 	e.Stopped = append(e.Stopped, ms(job.Stopped))
@@ -175,11 +183,11 @@ func (g *gathered) flushPlain() {
 	}
 }
 
-func (g *gathered) fail(i int, spec *TaskSpec, last *JobAttempt, tries, infra int) {
+func (g *gathered) fail(i int, spec *TaskSpec, last *JobAttempt, tries, infra int, before *Usage) {
 	s := g.j.step
 	infra += s.infra[i]
 	v := judge(spec, last, tries-infra-s.spent[i], infra)
-	e := Event{Outcome: v.outcome, ExitCode: last.ExitCode, Reason: failure(last)}
+	e := Event{Outcome: v.outcome, ExitCode: last.ExitCode, Reason: failure(last), Before: before, TryLost: g.d.far && isInfra(last.StatusReason)}
 	if v.outcome == TaskRetrying {
 		if v.wait > 0 {
 			e.After = g.d.after(v.wait)
@@ -214,7 +222,7 @@ func (g *gathered) end(i int, e Event, last *JobAttempt, tries, infra int) {
 	e.Started, e.Stopped = []int64{ms(last.Started)}, []int64{ms(last.Stopped)}
 	if n := len(g.events); n > 0 && alike(&g.events[n-1], &e) && g.events[n-1].Tasks[len(g.events[n-1].Tasks)-1].To < i {
 		was := &g.events[n-1]
-		was.Tasks = was.Tasks.Add(i)
+		was.Tasks, was.Before = was.Tasks.Add(i), was.Before.plus(e.Before)
 		was.Started, was.Stopped = append(was.Started, e.Started...), append(was.Stopped, e.Stopped...)
 		return
 	}
@@ -224,6 +232,6 @@ func (g *gathered) end(i int, e Event, last *JobAttempt, tries, infra int) {
 // alike reports whether two endings can be told as one.
 func alike(a, b *Event) bool {
 	return a.Kind == b.Kind && a.Outcome == b.Outcome && a.Reason == b.Reason && a.Rule == b.Rule && a.After.Equal(b.After) &&
-		a.Infra == b.Infra && len(a.Attempts) == 1 && a.Attempts[0] == b.Attempts[0] && len(a.Started) == a.Tasks.Len() &&
+		a.Infra == b.Infra && a.TryLost == b.TryLost && len(a.Attempts) == 1 && a.Attempts[0] == b.Attempts[0] && len(a.Started) == a.Tasks.Len() &&
 		(a.ExitCode == b.ExitCode || a.ExitCode != nil && b.ExitCode != nil && *a.ExitCode == *b.ExitCode)
 }

@@ -80,6 +80,8 @@ func (r *Run) Holds(now time.Time) []Waiting {
 		}
 		switch {
 		case w.Hold != (Hold{}):
+		case r.paused != nil:
+			w.Hold.Reason = "the run is paused"
 		case jobs > MaxDependencies:
 			w.Hold.Reason = fmt.Sprintf("depends on %d jobs, and Batch takes %d", jobs, MaxDependencies)
 		case s.MaxParallel > 0 || r.limit() > 0:

@@ -117,7 +117,7 @@ func (d *Driver) lost(ctx context.Context, j *jobState, events *[]Event) (bool, 
 			m, err := d.Files.Manifest(ctx, d.run.dir(s, i))
 			switch {
 			case err == nil && m.Attempt >= j.plan.Attempt:
-				g.succeed(i, &Job{}, m.Attempt, 0, m.Outputs)
+				g.succeed(i, &Job{}, m.Attempt, 0, m.Outputs, nil)
 				continue
 			case err != nil && !errors.Is(err, ErrNotFound):
 				return false, ctx.Err()

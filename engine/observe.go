@@ -149,6 +149,9 @@ func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *
 	}
 	if d.far && j.tasks.Len() > 1 {
 		j.shown = summary
+		j.burn(job.Summary[JobRunning], now)
+	} else if d.far {
+		j.burn(running(job), now)
 	}
 	defer func() {
 		if j.state == jobOver {
@@ -174,6 +177,14 @@ func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *
 		err = d.apply(events, Event{Kind: JobEnded, Job: j.n, Reason: job.StatusReason})
 	}
 	return changed, err
+}
+
+// running counts the tasks of a plain job that run.
+func running(job *Job) int {
+	if job.Status == JobRunning {
+		return 1
+	}
+	return 0
 }
 
 func (d *Driver) observePlain(ctx context.Context, j *jobState, job *Job, events *[]Event) error {

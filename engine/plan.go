@@ -52,7 +52,7 @@ func NewPlan(ctx context.Context, d *Driver, info RunInfo) (*Plan, error) {
 	} else {
 		now = SystemClock{}.Now()
 	}
-	p := &Driver{Workflow: d.Workflow, Template: d.Template, Files: d.Files, Cache: d.Cache, Clock: frozen(now),
+	p := &Driver{Workflow: d.Workflow, Template: d.Template, Files: d.Files, Cache: d.Cache, Clock: frozen(now), Price: d.Price,
 		Log: &planLog{Event{Seq: 1, At: now.UTC().Truncate(time.Millisecond), Kind: RunStarted, Info: &info}}}
 	run, err := p.Load(ctx, info.Run)
 	if err != nil {

@@ -55,6 +55,7 @@ func (r *Run) Ready(now time.Time) Ready {
 		}
 	}
 	d.jobsReady()
+	d.pauses()
 	if !open && len(d.Events) == 0 {
 		d.end()
 	}
@@ -68,6 +69,11 @@ type decision struct {
 	now   time.Time
 	added int // tasks in the jobs planned so far
 	nJobs int // jobs planned so far
+
+	reckoned  bool   // over and overSpent are known
+	over      string // see overBudget
+	overSpent Money
+	denied    bool // something is not submitted since the run is over its budget
 }
 
 func (d *decision) event(e Event) { d.Events = append(d.Events, e) }
@@ -84,13 +90,16 @@ func (d *decision) cancelling() bool {
 	if d.cancel != nil {
 		return false
 	}
-	if d.wf.Timeout > 0 {
+	if d.wf.Timeout > 0 && d.paused == nil { // a run that is paused is not late
 		deadline := d.opened.Add(d.wf.Timeout)
 		if !d.now.Before(deadline) {
 			d.event(Event{Kind: CancelRequested, Reason: fmt.Sprintf("timed out after %s", d.wf.Timeout), Cause: CauseTimeout})
 			return true
 		}
 		d.wake(deadline)
+	}
+	if d.budgetCancels() {
+		return true
 	}
 	if d.wf.OnFailure == CancelOnErr {
 		for _, s := range d.steps {
@@ -315,6 +324,10 @@ func (d *decision) jobsReady() {
 				d.event(Event{Kind: JobEnded, Job: j.n, Reason: "never submitted"})
 			case d.depGone(j):
 				d.event(Event{Kind: JobLost, Job: j.n, Reason: "what it depends on is gone"})
+			case d.frugal():
+				if d.paused != nil {
+					d.event(Event{Kind: JobEnded, Job: j.n, Reason: "never submitted"})
+				}
 			default:
 				d.Commands = append(d.Commands, Command{Op: Submit, Job: j.n})
 			}
@@ -379,7 +392,7 @@ func (d *decision) end() {
 	}
 	if c := d.cancel; c != nil && e.Status != Succeeded {
 		switch c.Cause {
-		case CauseUser:
+		case CauseUser, CauseBudget:
 			e.Status, e.Reason, e.Cause = Cancelled, c.Reason, c.Cause
 		case CauseTimeout:
 			e.Status, e.Reason, e.Cause = Failed, c.Reason, c.Cause

@@ -27,6 +27,10 @@ type Run struct {
 	cause   string
 	results []Result
 	cancel  *Event        // the wish to cancel, if there is one
+	paused  *Pause        // nil: it is not
+	allowed Money         // what somebody let the run cost in all; 0: nobody did
+	settled Money         // what jobs have cost that are over
+	price   Pricer        // nil: jobs have no rate
 	flight  int           // tasks in jobs, not ended
 	quiet   time.Duration // how long to look for a job in doubt before it is submitted again
 	gather  time.Duration // how long tasks that failed wait for others of their job, to be sent again as one
@@ -97,6 +101,11 @@ type jobState struct {
 	stray  bool      // its step was reset: it is to end, and what it does is of no interest
 	failed time.Time // when the first of its tasks failed that are to be sent again
 	shown  counts    // what was seen of its children, see Run.SetSummary
+	used   Usage     // of the tries that have ended
+
+	burning  int       // tasks that ran when that was last seen
+	burned   int64     // milliseconds of tasks that were seen to run
+	burnedAt time.Time // until then
 }
 
 type jobPhase uint8
@@ -270,6 +279,16 @@ func (s *stepState) setDetail(i int, d TaskDetail) {
 // userTries returns how many tries of task i count against its retry block.
 func (s *stepState) userTries(i int) int { return int(s.tries[i]) - s.infra[i] - s.spent[i] }
 
+// resources returns what a task of a job of s gets.
+func (s *stepState) resources(p *JobPlan) Resources {
+	group := s.exp.Groups[p.Group]
+	res := group.ResourcesFor(p.Attempt - s.base)
+	if p.Rule > 0 {
+		res = group.Retry.Rules[p.Rule-1].apply(res, p.Attempt-s.base)
+	}
+	return res
+}
+
 // JobSpec returns what to submit for job n of the run.
 func (r *Run) JobSpec(n int) *JobSpec { return r.jobSpec(r.jobs[n-1]) }
 
@@ -280,16 +299,13 @@ func (r *Run) jobSpec(j *jobState) *JobSpec {
 		Name: j.plan.Name, Workflow: r.info.Workflow, Run: r.info.Run, Step: s.Name, FanOut: s.FanOut,
 		Queue: j.plan.Queue, Task: group, Tasks: j.tasks, WorkDir: r.info.WorkDir,
 		Attempt: j.plan.Attempt, Attempts: max(j.plan.Attempts, 1),
-		Timeout: group.Timeout, Resources: group.ResourcesFor(j.plan.Attempt - s.base), Tags: group.Tags,
+		Timeout: group.Timeout, Resources: s.resources(j.plan), Tags: group.Tags,
 	}
 	if n := j.tasks.Len(); n > 1 {
 		spec.ArraySize = n
 	}
 	if spec.Attempts > 1 {
 		spec.Evaluate = evaluateOnExit(group.Retry, j.plan.Losses, r.near())
-	}
-	if j.plan.Rule > 0 {
-		spec.Resources = group.Retry.Rules[j.plan.Rule-1].apply(spec.Resources, j.plan.Attempt-s.base)
 	}
 	for _, d := range j.plan.DependsOn {
 		dep := Dependency{Type: d.Type}

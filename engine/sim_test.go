@@ -45,6 +45,11 @@ func simulate(w *world, crashes int, at int) (run *engine.Run, problems []string
 		if err != nil {
 			w.problem("the driver gave up: %v", err)
 		}
+		if p, paused := r.Paused(); paused && err == nil {
+			w.pauses++
+			w.granted(r, p)
+			continue
+		}
 		return r, w.problems
 	}
 }
@@ -82,6 +87,11 @@ func (w *world) driver() *engine.Driver {
 	d := &engine.Driver{
 		Workflow: w.wf, Template: w, Executor: w.executor(), Log: w, Files: w, Clock: w,
 		Quiet: quiet, Poll: 10 * time.Second,
+	}
+	if w.wf.Budget != nil {
+		d.Price = func(*engine.TaskSpec, string, engine.Resources) *engine.Rate {
+			return &engine.Rate{Hour: simHour, Least: 60}
+		}
 	}
 	if w.seed%11 == 0 {
 		d.Requests = func(context.Context) ([]engine.Request, error) {
@@ -231,7 +241,10 @@ func (w *world) check(run *engine.Run) {
 	if diff := cmp.Diff(outline(run), outline(again)); diff != "" {
 		w.problem("replaying the log gives another run (-live +replayed):\n%s", diff)
 	}
-	if w.cancelled || w.wf.OnFailure == engine.CancelOnErr {
+	if w.bug == "" && run.Cause() == engine.CauseBudget && (w.wf.Budget == nil || !w.wf.Budget.Cancel) {
+		w.problem("cancelled with %v spent", run.Spent())
+	}
+	if w.cancelled || run.Cause() == engine.CauseBudget || w.wf.OnFailure == engine.CancelOnErr {
 		return
 	}
 	if w.forget && w.wf.OnLost != engine.LostRetries {
@@ -285,6 +298,7 @@ func report(t *testing.T, w *world, problems []string, how string) {
 // dies, answers are lost, listings lag and hosts vanish. After every effect the
 // invariants of the submit protocol hold; in the end, every task has ended as it must.
 func TestSimulation(t *testing.T) {
+	pauses := 0
 	from, to := uint64(1), uint64(*simSeeds)
 	if *simSeed > 0 {
 		from, to = *simSeed, *simSeed
@@ -308,11 +322,15 @@ func TestSimulation(t *testing.T) {
 				w.check(run)
 			}
 			report(t, w, w.problems, "random crashes")
+			pauses += w.pauses
 			sums[k] = w.hash.Sum64()
 		}
 		if sums[0] != sums[1] && *simSeed == 0 {
 			t.Fatalf("seed %d: two runs of the same world differ", seed)
 		}
+	}
+	if pauses == 0 && *simSeed == 0 {
+		t.Error("no run was paused")
 	}
 }
 
@@ -355,11 +373,14 @@ func TestSimulationRedo(t *testing.T) {
 		}
 		run, problems := simulate(w, 0, -1)
 		report(t, w, problems, "before the redo")
-		if run.Status() != engine.Failed {
+		if run.Status() != engine.Failed || run.Cause() == engine.CauseBudget {
 			continue
 		}
 		redone++
 		w.repaired = true
+		if w.wf.Budget != nil {
+			w.wf.Budget.Cancel = false
+		}
 		d := w.driver()
 		d.Requests = nil
 		if _, err := d.Load(context.Background(), simRun); err != nil {
@@ -372,8 +393,7 @@ func TestSimulationRedo(t *testing.T) {
 		if err := d.Record(context.Background(), events...); err != nil {
 			t.Fatal(err)
 		}
-		run, err = w.driver().Drive(context.Background(), simRun)
-		if err != nil {
+		if run, err = w.toEnd(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
 		if run.Status() != engine.Succeeded && !w.cancelled {
@@ -425,7 +445,7 @@ func TestSimulationRedoMidway(t *testing.T) {
 		if err := d.Record(context.Background(), events...); err != nil {
 			t.Fatal(err)
 		}
-		if _, err = w.driver().Drive(context.Background(), simRun); err != nil {
+		if _, err = w.toEnd(); err != nil {
 			w.problem("the driver gave up: %v", err)
 		}
 		report(t, w, w.problems, fmt.Sprintf("%+v midway", redo))
@@ -441,7 +461,7 @@ func TestSimulationFindsPlantedBugs(t *testing.T) {
 	for _, bug := range []string{
 		"jobs in doubt are submitted again at once", "intents are not durable", "the client retries by itself", "jobs are not looked for",
 		"acknowledges what it has not kept", "manifests are not found", "dependencies are dropped", "one try too many",
-		"strays are not listed", "not now is taken for never", "what is sent again has the wrong indices",
+		"strays are not listed", "a pause is forgotten", "not now is taken for never", "what is sent again has the wrong indices",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			for seed := uint64(1); seed <= 300; seed++ {

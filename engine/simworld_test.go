@@ -65,6 +65,7 @@ type world struct {
 
 	log       []engine.Event
 	synced    int  // events that survive a crash
+	pauses    int  // how often it was paused
 	cancelled bool // somebody asked
 
 	bug string // planted, to see whether it is found
@@ -135,6 +136,9 @@ func (w *world) build() {
 	}
 	if w.forget && w.rng.IntN(2) == 0 {
 		w.wf.OnLost, w.repaired = engine.LostRetries, true
+	}
+	if w.seed%5 == 0 { // the worlds of other seeds are as they were
+		w.wf.Budget = &engine.Budget{Max: engine.Money(1+w.seed%7) * engine.USD, Cancel: w.seed%4 == 0}
 	}
 	for n := range 1 + w.rng.IntN(7) {
 		w.steps = append(w.steps, w.buildStep(n))
@@ -287,6 +291,9 @@ func (w *world) Append(_ context.Context, _ engine.RunID, after int64, events ..
 		}
 		if w.bug == "acknowledges what it has not kept" && e.Kind == engine.JobAccepted {
 			back.JobID += "x"
+		}
+		if w.bug == "a pause is forgotten" && e.Kind == engine.RunPaused {
+			back.Kind, back.Spent = engine.RunResumed, 0
 		}
 		w.log = append(w.log, back)
 		if e.Kind == engine.StepReset {
@@ -520,6 +527,9 @@ func (b batch) faulty(p float64) bool { return b.now.Before(b.faultsEnd) && b.rn
 
 func (b batch) Submit(_ context.Context, spec *engine.JobSpec) (engine.JobID, error) {
 	b.boundary("submit " + spec.Name)
+	if b.isPaused() {
+		b.problem("%s is submitted though the run is paused", spec.Name)
+	}
 	if b.later && b.now.Before(b.faultsEnd) && b.now.Minute() < 15 {
 		if b.bug == "not now is taken for never" {
 			return "", engine.ErrRefused
@@ -654,6 +664,12 @@ func (b batch) Logs(context.Context, engine.JobID, engine.LogOptions) iter.Seq2[
 func outline(r *engine.Run) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, r.Status(), r.Reason(), r.Cause())
+	if p, paused := r.Paused(); paused {
+		fmt.Fprintln(&b, "paused", p.Reason)
+	}
+	if r.Ended() || len(r.Jobs()) == 0 {
+		fmt.Fprintln(&b, "spent", r.Spent())
+	}
 	for _, s := range r.Steps() {
 		fmt.Fprintln(&b, s.Step.Name, s.Status, s.Size, s.Reason, s.Cause, s.Counts)
 		for i := range max(s.Size, 0) {

@@ -377,6 +377,9 @@ func (w *wave) plan() {
 	for _, k := range w.skips {
 		d.event(Event{Kind: TasksSkipped, Step: s.Name, Tasks: k.tasks, Status: k.status, Reason: k.reason, Cause: k.cause})
 	}
+	if len(w.parts) == 0 || d.frugal() {
+		return
+	}
 	free := d.free(s)
 	for _, p := range w.parts {
 		tasks := p.tasks
@@ -458,10 +461,14 @@ func (d *decision) planJob(s *stepState, p *part, tasks Ranges, deps []PlannedDe
 		}
 	}
 	d.added += tasks.Len()
-	d.event(Event{Kind: JobPlanned, Step: s.Name, Job: n, Tasks: tasks, Plan: &JobPlan{
+	plan := &JobPlan{
 		Name: JobName(d.info.Run, s.Name, n), Queue: queue, Group: p.group, DependsOn: deps,
 		Attempt: p.tries + 1, Attempts: p.batch.attempts, Losses: p.batch.losses, Rule: p.rule,
-	}})
+	}
+	if d.price != nil {
+		plan.Rate = d.price(spec, queue, s.resources(plan))
+	}
+	d.event(Event{Kind: JobPlanned, Step: s.Name, Job: n, Tasks: tasks, Plan: plan})
 }
 
 // batchRetries returns what Batch may do by itself about failures of task i's next job.

@@ -1,6 +1,9 @@
 package engine
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // A TaskSpec says what one task runs, with every expression evaluated. Specs are
 // shared between tasks and never changed once handed over. Values of secrets are
@@ -27,6 +30,11 @@ type TaskSpec struct {
 	Priority  int               `json:"priority,omitempty"`
 	Container *Container        `json:"container,omitempty"`
 
+	// Consumables are the consumable resources of AWS Batch that a task has while it is
+	// tried, by name. How many there are does not change what a task does, so they are no
+	// part of its cache key.
+	Consumables []Consumable `json:"consumables,omitempty"`
+
 	NoCache      bool   `json:"no_cache,omitempty"` // `cache = false`
 	CacheVersion string `json:"cache_version,omitempty"`
 }
@@ -42,6 +50,16 @@ func (s *TaskSpec) ResourcesFor(attempt int) Resources {
 // DefaultMemoryMiB is what a task gets that asks for no memory; with the default of
 // one vCPU it is a pair that Fargate accepts.
 const DefaultMemoryMiB = 2048
+
+// A Consumable is how much a task has of a consumable resource, from before it starts to its
+// end, over all tries that Batch makes.
+type Consumable struct {
+	Resource string `json:"resource"` // name or ARN
+	Quantity int64  `json:"quantity"`
+}
+
+// Name returns the name of the resource, also where it is given by its ARN.
+func (c Consumable) Name() string { return c.Resource[strings.LastIndexByte(c.Resource, '/')+1:] }
 
 // An Input is a file, a directory, or a list of them, staged into the task's
 // directory under its name.

@@ -18,6 +18,8 @@ type Workflow struct {
 	OnLost      OnLost
 	Timeout     time.Duration // of the whole run; 0: none
 	Tags        map[string]string
+	Budget      *Budget // nil: none
+	Infra       *Infra  // nil: it says nothing of AWS Batch itself
 	Steps       []*Step
 	Outputs     []*WorkflowOutput
 }

@@ -100,7 +100,15 @@ func everyEvent() []engine.Event {
 		many,
 		engine.Event{Kind: engine.JobPlanned, Step: "align", Job: 4, Tasks: engine.Upto(2), Plan: &engine.JobPlan{Name: "flow-01kexample-align-4-abcdef", Attempt: 2, Attempts: 10, Losses: true}},
 		engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 4, Tasks: engine.RangesOf(0), Outcome: engine.TaskLost, Attempts: []int{11}, Reason: "lost: nobody can tell"},
-		engine.Event{Kind: engine.JobLost, Job: 4, Attempts: []int{11}, Reason: "unknown to the executor"})
+		engine.Event{Kind: engine.JobLost, Job: 4, Attempts: []int{11}, Reason: "unknown to the executor"},
+		engine.Event{Kind: engine.JobPlanned, Step: "align", Job: 5, Tasks: engine.Upto(2), Plan: &engine.JobPlan{Name: "flow-01kexample-align-5-abcdef", Attempt: 3, Attempts: 10,
+			Rate: &engine.Rate{Hour: 96_000, Least: 60, Of: "m6i.large", Date: "2026-07-20"}}},
+		engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 5, Tasks: engine.Upto(2), Outcome: engine.TaskRetrying, Attempts: []int{4}, Infra: 1, Reason: "Host EC2 (i-1) terminated.",
+			Started: []int64{1, 2}, Stopped: []int64{3, 4}, TryLost: true, Before: &engine.Usage{Work: 1, Retried: 2, Lost: 3, Unknown: 4}},
+		engine.Event{Kind: engine.RunPaused, Reason: "spent $1.02 of the budget of $1.00", Spent: 1_020_000},
+		engine.Event{Kind: engine.RunResumed, Reason: "may cost $2.02", Allowance: 2_020_000},
+		engine.Event{Kind: engine.StepExpanded, Step: "fold", Expanded: &engine.Expanded{Size: 1, Groups: []*engine.TaskSpec{
+			{Command: []string{"fold"}, Consumables: []engine.Consumable{{Resource: "license", Quantity: 2}}}}}})
 	for i := range events {
 		events[i].Seq = int64(i) + 1
 		events[i].At = epoch.Add(time.Duration(i) * 1001 * time.Millisecond)

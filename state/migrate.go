@@ -50,6 +50,8 @@ func (db *DB) fits(have int, readOnly bool) error {
 	switch want := len(migrations); {
 	case have == 0:
 		return &Error{Path: db.path, What: ErrCorrupt, Advice: "it is a database of another program; choose another file with --state"}
+	case have < 0:
+		return &Error{Path: db.path, What: ErrCorrupt, Advice: fmt.Sprintf("its version is %d, which no flow has ever written; nothing was written to it", have)}
 	case have > want:
 		return &Error{Path: db.path, What: ErrVersion, Advice: fmt.Sprintf(
 			"a newer flow wrote it (its version is %d, this flow knows up to %d): use that flow, or another file with --state", have, want)}

@@ -102,6 +102,15 @@ func TestOpenRefuses(t *testing.T) {
 			},
 			ErrVersion, "a newer flow wrote it (its version is 9999",
 		},
+		"version below zero": {
+			func(t *testing.T, path string) {
+				must(t, value(Open(path, Options{}))(t).Close())
+				pool := value(sql.Open("sqlite", dsn(path, nil)))(t)
+				value(pool.Exec("PRAGMA user_version = -7"))(t)
+				must(t, pool.Close())
+			},
+			ErrCorrupt, "its version is -7",
+		},
 		"directory": {
 			func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o700)) },
 			ErrCantOpen, "directory",

@@ -154,7 +154,7 @@ func (p *projection) apply(t *tx, seq int64, e *engine.Event) error {
 		p.run = runState{info: *e.Info, created: at, counts: p.run.counts}
 		return nil
 	case engine.CancelRequested:
-		p.answered = true
+		p.answered, p.run.reason = true, "" // a run that is being cancelled is not paused
 		return nil
 	case engine.RunEnded:
 		if !e.Status.Ended() {
@@ -173,7 +173,15 @@ func (p *projection) apply(t *tx, seq int64, e *engine.Event) error {
 		p.run.started = at
 	}
 	switch e.Kind {
-	case engine.RunResumed, engine.RunReopened:
+	case engine.RunPaused:
+		p.run.reason = "paused: " + e.Reason
+		return nil
+	case engine.RunResumed:
+		if e.Allowance > 0 {
+			p.run.reason = ""
+		}
+		return nil
+	case engine.RunReopened:
 		return nil
 	case engine.JobAccepted, engine.JobRefused, engine.JobInDoubt, engine.JobEnded, engine.JobLost:
 		return p.applyJob(e, at)

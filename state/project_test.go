@@ -530,7 +530,13 @@ func (w *world) runNews() *engine.Event {
 	if w.run.Ended() {
 		return &engine.Event{Kind: engine.RunReopened}
 	}
-	switch rapid.IntRange(0, 3).Draw(w.rt, "news") {
+	switch rapid.IntRange(0, 5).Draw(w.rt, "news") {
+	case 2:
+		if _, cancelling := w.run.Cancelling(); !cancelling {
+			return &engine.Event{Kind: engine.RunPaused, Reason: "over", Spent: 2}
+		}
+	case 3:
+		return &engine.Event{Kind: engine.RunResumed, Allowance: 3}
 	case 0:
 		return &engine.Event{Kind: engine.CancelRequested, Reason: "stop", Cause: "user"}
 	case 1:
@@ -547,9 +553,13 @@ func (w *world) compare(t testing.TB, rt *rapid.T, db *DB) {
 	if status == engine.Running && run.Started.IsZero() {
 		status = engine.Pending // the tables tell apart a run that nobody has driven yet
 	}
+	reason := w.run.Reason()
+	if p, paused := w.run.Paused(); paused {
+		reason = "paused: " + p.Reason
+	}
 	created, end := w.run.Times()
-	if run.Status != status || run.Reason != w.run.Reason() || run.Cause != w.run.Cause() || !run.Created.Equal(created) || !run.Ended.Equal(end) {
-		rt.Fatalf("run %+v, want %s %s %s %s %s", run, status, w.run.Reason(), w.run.Cause(), created, end)
+	if run.Status != status || run.Reason != reason || run.Cause != w.run.Cause() || !run.Created.Equal(created) || !run.Ended.Equal(end) {
+		rt.Fatalf("run %+v, want %s %s %s %s %s", run, status, reason, w.run.Cause(), created, end)
 	}
 	var total Counts
 	for i, s := range value(db.Steps(t.Context(), w.info.Run))(t) {
