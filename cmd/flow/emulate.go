@@ -119,6 +119,9 @@ func (l *latencyFlag) Set(s string) error {
 	return nil
 }
 
+// noticeable is how long nobody wonders what is going on.
+const noticeable = time.Second
+
 // emulate serves until ctx ends.
 func (a *app) emulate(cmd *cobra.Command, f *emulateFlags) error {
 	if err := f.check(cmd.CommandPath()); err != nil {
@@ -167,7 +170,10 @@ func (a *app) emulate(cmd *cobra.Command, f *emulateFlags) error {
 		}
 		return err
 	}
-	if err := server.MakeQueues(f.queues...); err != nil {
+	if len(f.queues) > 0 && f.latency.settle > noticeable {
+		a.say("the environment of -queue is VALID in %v at most: -latency settle", f.latency.settle)
+	}
+	if err := server.MakeQueues(ctx, f.queues...); err != nil {
 		return errors.Join(fmt.Errorf("-queue: %w", err), server.Close(patience))
 	}
 	if err := a.announce(listener, f); err != nil {

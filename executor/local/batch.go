@@ -261,7 +261,7 @@ func (b *Batch) input(r *record) {
 	case 's':
 		b.journal.enter(r.id)
 		// What is refused now, and was not then, is unknown from here on.
-		_ = b.model.Submit(now, r.id, request(r.spec))
+		_ = b.model.Submit(now, r.id, request(r.spec, b.config.Consumables))
 	case 'n':
 		b.journal.enter(r.id)
 		return // it says nothing to the model

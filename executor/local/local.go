@@ -41,7 +41,7 @@ func Open(o Options) (*Executor, error) {
 		}
 	}
 	b, err := OpenBatch(BatchOptions{
-		Model:   model.Config{Strict: o.Strict, Grace: o.Grace, Retention: o.Retention, Capacity: o.capacity()},
+		Model:   model.Config{Strict: o.Strict, Grace: o.Grace, Retention: o.Retention, Capacity: o.capacity(), Consumables: o.Consumables},
 		Journal: o.Journal, Runner: runner, Now: o.Now,
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func (x *Executor) Submit(ctx context.Context, spec *engine.JobSpec) (engine.Job
 
 // submit accepts a job, of which line is what the journal is to keep.
 func (b *Batch) submit(spec *engine.JobSpec, line []byte) (engine.JobID, error) {
-	req := request(spec)
+	req := request(spec, b.config.Consumables)
 	id := engine.JobID(uuid.NewString())
 	b.mu.Lock()
 	defer b.unlock()

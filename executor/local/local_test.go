@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"flow/engine"
+	"flow/executor/local/model"
 )
 
 // A request is cut down to the machine, so that the same file runs on a laptop; with
@@ -41,6 +42,25 @@ func TestResourcesOfTheMachine(t *testing.T) {
 	if c := (&Options{}).capacity(); c.VCPUs < 1 || c.MemoryMiB < 64 {
 		t.Errorf("this machine has %+v", c)
 	}
+}
+
+// A job has of consumable resources what is known here, by name or ARN, and no more than there
+// is.
+func TestConsumables(t *testing.T) {
+	there := []model.Consumable{{Name: "license", Total: 2, Replenishes: true}, {Name: "seat", Total: 9}}
+	s := spec("a", 0)
+	s.Task.Consumables = []engine.Consumable{
+		{Resource: "arn:aws:batch:us-east-1:123456789012:consumable-resource/seat", Quantity: 3}, {Resource: "license", Quantity: 5}, {Resource: "other", Quantity: 1},
+	}
+	want := []model.Need{{Consumable: "license", Quantity: 2}, {Consumable: "seat", Quantity: 3}}
+	if diff := cmp.Diff(want, request(s, there).Consumables); diff != "" {
+		t.Error(diff)
+	}
+	if got := request(s, nil).Consumables; got != nil {
+		t.Errorf("where there are none it has %v", got)
+	}
+	x := openTest(t, Options{Runner: &noteRunner{}, Consumables: there})
+	until(t, x, submit(t, x, s), engine.JobSucceeded)
 }
 
 // A noteRunner notes what it is given.

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"flow/executor/agent"
+	"flow/executor/local/model"
 )
 
 // Options say how an embedded AWS Batch is to be opened. The zero value is usable:
@@ -18,6 +19,10 @@ type Options struct {
 	VCPUs     float64
 	MemoryMiB int
 	GPUs      int
+
+	// Consumables are the consumable resources that there are. What a job has of others is
+	// not counted.
+	Consumables []model.Consumable
 
 	// Containers is the command tasks with an image are run with: "docker" or "podman".
 	// "": tasks run as processes, whatever their image.

@@ -9,8 +9,9 @@ import (
 	"flow/executor/local/model"
 )
 
-// request turns a job into what the model knows of it.
-func request(spec *engine.JobSpec) *model.Request {
+// request turns a job into what the model knows of it. Of consumable resources it has those
+// that there are here, and no more of one than there is, as with the size of the machine.
+func request(spec *engine.JobSpec, there []model.Consumable) *model.Request {
 	r := &model.Request{
 		Name:       spec.Name,
 		Queue:      queueName(spec.Queue),
@@ -29,6 +30,16 @@ func request(spec *engine.JobSpec) *model.Request {
 	}
 	if r.MemoryMiB == 0 {
 		r.MemoryMiB = engine.DefaultMemoryMiB
+	}
+	if spec.Task == nil {
+		return r
+	}
+	for _, c := range there {
+		for _, n := range spec.Task.Consumables {
+			if n.Name() == c.Name {
+				r.Consumables = append(r.Consumables, model.Need{Consumable: c.Name, Quantity: min(n.Quantity, c.Total)})
+			}
+		}
 	}
 	return r
 }

@@ -19,6 +19,12 @@ import (
 //	POST /_flow/lose   job=ID             the host of a job's try is lost
 //	POST /_flow/forget job=ID             a job vanishes, as after its retention
 //	POST /_flow/block  queue=Q&reason=R   nothing of a queue is placed, and its head says why; no reason ends it
+//
+// and tells of it what AWS would have made of it by itself (stand.go):
+//
+//	POST /_flow/invalidate environment=E&reason=R     it is INVALID, and nothing is placed on it; no reason ends it
+//	POST /_flow/hosts      environment=E&instances=A,A  container instances that its jobs are told to run on; none ends it
+//	POST /_flow/desired    environment=E&vcpus=N      desiredvCpus
 const adminPath = "/_flow/"
 
 // adminOperations are journaled as those of AWS are.
@@ -27,6 +33,9 @@ var adminOperations = []operation{
 	changes("_Forget", forgetJob),
 	changes("_Block", blockQueue),
 	changes("_Retain", retainJobs),
+	changes("_Invalidate", invalidateEnvironment),
+	changes("_Hosts", setHosts),
+	changes("_Desired", setDesired),
 }
 
 type jobInput struct{ Job string }
@@ -108,6 +117,12 @@ func (s *Server) admin(r *http.Request, body []byte) (any, error) {
 			return s.adminCall(r, body, "_Forget", &jobInput{})
 		case "block":
 			return s.adminCall(r, body, "_Block", &blockInput{})
+		case "invalidate":
+			return s.adminCall(r, body, "_Invalidate", &invalidInput{})
+		case "hosts":
+			return s.adminCall(r, body, "_Hosts", &hostsInput{})
+		case "desired":
+			return s.adminCall(r, body, "_Desired", &desiredInput{})
 		}
 	}
 	return nil, &apiError{http.StatusNotFound, "UnknownOperationException", "the admin API has no " + r.Method + " " + r.URL.Path}
@@ -146,6 +161,15 @@ func (s *Server) adminCall(r *http.Request, body []byte, name string, in any) (a
 		in.Job = form.Get("job")
 	case *blockInput:
 		in.Queue, in.Reason = form.Get("queue"), form.Get("reason")
+	case *invalidInput:
+		in.Environment, in.Reason = form.Get("environment"), form.Get("reason")
+	case *hostsInput:
+		in.Environment, in.Instances = form.Get("environment"), listOf(form.Get("instances"))
+	case *desiredInput:
+		in.Environment = form.Get("environment")
+		if in.VCPUs, err = strconv.Atoi(form.Get("vcpus")); err != nil {
+			return nil, refuse("vcpus is no number: %q", form.Get("vcpus"))
+		}
 	}
 	b, err := json.Marshal(in)
 	if err != nil {

@@ -2,7 +2,6 @@ package endpoint
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/batch"
@@ -83,7 +82,7 @@ func arrayProperties(v *model.View) *types.ArrayPropertiesDetail {
 // attempt returns an attempt that has ended.
 func (t *tx) attempt(s *submission, v *model.View, a *engine.JobAttempt) types.AttemptDetail {
 	d := types.AttemptDetail{StartedAt: milli(a.Started), StoppedAt: milli(a.Stopped), StatusReason: orNil(a.StatusReason)}
-	task, instance := t.taskARN(v.Environment, a.TaskID), t.instanceARN(v, a.TaskID)
+	task, instance := t.taskARN(v.Environment, a.TaskID), t.instanceARN(v, a.TaskID, begun(a))
 	if s.work.ecs == nil {
 		d.Container = &types.AttemptContainerDetail{
 			ContainerInstanceArn: instance, TaskArn: task, ExitCode: int32Of(a.ExitCode), Reason: orNil(a.Reason),
@@ -134,7 +133,7 @@ func (t *tx) containerDetail(c *types.ContainerProperties, v *model.View) *types
 	if v.Size > 0 || v.TaskID == "" {
 		return d
 	}
-	d.TaskArn, d.ContainerInstanceArn = t.taskARN(v.Environment, v.TaskID), t.instanceARN(v, v.TaskID)
+	d.TaskArn, d.ContainerInstanceArn = t.taskARN(v.Environment, v.TaskID), t.instanceARN(v, v.TaskID, lastBegun(v))
 	d.ExitCode, d.Reason = int32Of(v.ExitCode), orNil(v.Reason)
 	if !v.Started.IsZero() {
 		d.LogStreamName = new(logStream(&v.Request.Payload.(*submission).work.task.Containers[0], v.TaskID))
@@ -156,7 +155,7 @@ func (t *tx) ecsDetail(e *types.EcsProperties, v *model.View) *types.EcsProperti
 	ran := v.Size == 0 && v.TaskID != ""
 	last := engine.JobAttempt{ExitCode: v.ExitCode, Reason: v.Reason, Started: v.Started, TaskID: v.TaskID, Containers: v.Containers}
 	if ran {
-		task.TaskArn, task.ContainerInstanceArn = t.taskARN(v.Environment, v.TaskID), t.instanceARN(v, v.TaskID)
+		task.TaskArn, task.ContainerInstanceArn = t.taskARN(v.Environment, v.TaskID), t.instanceARN(v, v.TaskID, lastBegun(v))
 	}
 	for i := range from.Containers {
 		d := &task.Containers[i]
@@ -177,16 +176,6 @@ func (s *Server) taskARN(environment, taskID string) *string {
 		return nil
 	}
 	return new("arn:aws:ecs:" + s.region + ":" + s.account + ":task/" + s.clusterName(environment) + "/" + taskID)
-}
-
-// instanceARN returns the ARN of the container instance of a try; Fargate has none.
-func (t *tx) instanceARN(v *model.View, taskID string) *string {
-	if taskID == "" || v.Request.Fargate {
-		return nil
-	}
-	// One instance for each environment.
-	id := strings.ReplaceAll(derivedUUID("instance", v.Environment), "-", "")
-	return new("arn:aws:ecs:" + t.region + ":" + t.account + ":container-instance/" + t.clusterName(v.Environment) + "/" + id)
 }
 
 func milli(at time.Time) *int64 {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
+
+	"flow/executor/instances"
 )
 
 // checkComputeEnvironment refuses an environment that Batch would refuse, when it is
@@ -205,7 +207,7 @@ func checkImages(r *types.ComputeResource, eks bool) error {
 
 // checkLaunchTemplate checks launchTemplate (LaunchTemplateSpecification) of an
 // environment with those instance types.
-func checkLaunchTemplate(l *types.LaunchTemplateSpecification, instances []string) error {
+func checkLaunchTemplate(l *types.LaunchTemplateSpecification, list []string) error {
 	if l == nil {
 		return nil
 	}
@@ -225,7 +227,7 @@ func checkLaunchTemplate(l *types.LaunchTemplateSpecification, instances []strin
 			return refuse("targetInstanceTypes is required in an override of launchTemplate")
 		}
 		for _, t := range o.TargetInstanceTypes {
-			if err := checkTarget(t, targets, instances); err != nil {
+			if err := checkTarget(t, targets, list); err != nil {
 				return err
 			}
 			targets = append(targets, t)
@@ -236,13 +238,13 @@ func checkLaunchTemplate(l *types.LaunchTemplateSpecification, instances []strin
 
 // checkTarget checks one of targetInstanceTypes: it is to be of the environment's
 // instances, and not to overlap with those before (LaunchTemplateSpecificationOverride).
-func checkTarget(t string, before, instances []string) error {
-	within := func(of string) bool { return of == t || strings.HasPrefix(t, of+".") || bundles[of] != nil }
+func checkTarget(t string, before, list []string) error {
+	within := func(of string) bool { return of == t || strings.HasPrefix(t, of+".") || instances.Bundle(of) != nil }
 	overlaps := func(o string) bool { return o == t || strings.HasPrefix(t, o+".") || strings.HasPrefix(o, t+".") }
 	switch {
-	case bundles[t] != nil:
+	case instances.Bundle(t) != nil:
 		return refuse("targetInstanceTypes cannot have %s", t)
-	case !slices.ContainsFunc(instances, within):
+	case !slices.ContainsFunc(list, within):
 		return refuse("targetInstanceTypes can have types and families of instanceTypes only, got %s", t)
 	case slices.ContainsFunc(before, overlaps):
 		return refuse("targetInstanceTypes cannot overlap: %s", t)

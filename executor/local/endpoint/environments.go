@@ -12,7 +12,7 @@ import (
 
 // The model keeps with a compute environment what is told of it: a
 // *types.ComputeEnvironmentDetail without state, status and reason. It is never changed,
-// but for the tags, which are replaced whole.
+// but for the tags and the compute resources, which are replaced whole.
 
 // manyVCPUs is how many vCPUs an environment has whose instances are not Batch's.
 const manyVCPUs = 1 << 20
@@ -53,6 +53,9 @@ func createComputeEnvironment(t *tx, in *batch.CreateComputeEnvironmentInput) (*
 	}
 	if err := t.m.CreateEnvironment(t.now, environmentOf(d, false)); err != nil {
 		return nil, err
+	}
+	if len(t.catalog.hosts[name]) > 0 { // of one of that name which is gone
+		t.catalog.host(name, hosts{Since: t.now.UnixMilli()})
 	}
 	return &batch.CreateComputeEnvironmentOutput{ComputeEnvironmentArn: d.ComputeEnvironmentArn, ComputeEnvironmentName: &name}, nil
 }

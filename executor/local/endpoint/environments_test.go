@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"flow/executor/instances"
 	"flow/executor/local/model"
 )
 
@@ -315,26 +316,27 @@ func TestEnvironmentDeletion(t *testing.T) {
 
 // The largest instance of an environment, as the User Guide and EC2's list have it.
 func TestInstances(t *testing.T) {
+	usable := func(gib int) int { return instances.Type{MemoryMiB: gib * 1024}.Usable() }
 	for _, test := range []struct {
 		types []string
 		want  model.Capacity
 	}{
 		{[]string{"m4.large"}, model.Capacity{VCPUs: 2, MemoryMiB: 7955, GPUs: noGPU}},
-		{[]string{"m5.large", "c5.4xlarge"}, model.Capacity{VCPUs: 16, MemoryMiB: registered(32), GPUs: noGPU}},
-		{[]string{"m6g.medium"}, model.Capacity{VCPUs: 1, MemoryMiB: registered(4), GPUs: noGPU}},
-		{[]string{"t3.micro"}, model.Capacity{VCPUs: 2, MemoryMiB: registered(1), GPUs: noGPU}},
-		{[]string{"t4g.medium"}, model.Capacity{VCPUs: 2, MemoryMiB: registered(4), GPUs: noGPU}},
-		{[]string{"t2.small"}, model.Capacity{VCPUs: 1, MemoryMiB: registered(2), GPUs: noGPU}},
-		{[]string{"c4.8xlarge"}, model.Capacity{VCPUs: 36, MemoryMiB: registered(60), GPUs: noGPU}},
-		{[]string{"c5.metal"}, model.Capacity{VCPUs: 96, MemoryMiB: registered(192), GPUs: noGPU}},
-		{[]string{"m7i.metal-24xl"}, model.Capacity{VCPUs: 96, MemoryMiB: registered(384), GPUs: noGPU}},
-		{[]string{"optimal"}, model.Capacity{VCPUs: 192, MemoryMiB: registered(1024), GPUs: noGPU}},
-		{[]string{"default_arm64"}, model.Capacity{VCPUs: 64, MemoryMiB: registered(512), GPUs: noGPU}},
-		{[]string{"p3.16xlarge"}, model.Capacity{VCPUs: 64, MemoryMiB: registered(488), GPUs: 8}},
-		{[]string{"g4dn.xlarge"}, model.Capacity{VCPUs: 4, MemoryMiB: registered(16), GPUs: 1}},
-		{[]string{"g5"}, model.Capacity{VCPUs: 192, MemoryMiB: registered(768), GPUs: 8}},
-		{[]string{"p5.48xlarge"}, model.Capacity{VCPUs: 192, MemoryMiB: registered(2048), GPUs: 8}},
-		{[]string{"x1e.32xlarge"}, model.Capacity{VCPUs: 128, MemoryMiB: registered(3904), GPUs: noGPU}},
+		{[]string{"m5.large", "c5.4xlarge"}, model.Capacity{VCPUs: 16, MemoryMiB: usable(32), GPUs: noGPU}},
+		{[]string{"m6g.medium"}, model.Capacity{VCPUs: 1, MemoryMiB: usable(4), GPUs: noGPU}},
+		{[]string{"t3.micro"}, model.Capacity{VCPUs: 2, MemoryMiB: usable(1), GPUs: noGPU}},
+		{[]string{"t4g.medium"}, model.Capacity{VCPUs: 2, MemoryMiB: usable(4), GPUs: noGPU}},
+		{[]string{"t2.small"}, model.Capacity{VCPUs: 1, MemoryMiB: usable(2), GPUs: noGPU}},
+		{[]string{"c4.8xlarge"}, model.Capacity{VCPUs: 36, MemoryMiB: usable(60), GPUs: noGPU}},
+		{[]string{"c5.metal"}, model.Capacity{VCPUs: 96, MemoryMiB: usable(192), GPUs: noGPU}},
+		{[]string{"m7i.metal-24xl"}, model.Capacity{VCPUs: 96, MemoryMiB: usable(384), GPUs: noGPU}},
+		{[]string{"optimal"}, model.Capacity{VCPUs: 192, MemoryMiB: usable(1024), GPUs: noGPU}},
+		{[]string{"default_arm64"}, model.Capacity{VCPUs: 64, MemoryMiB: usable(512), GPUs: noGPU}},
+		{[]string{"p3.16xlarge"}, model.Capacity{VCPUs: 64, MemoryMiB: usable(488), GPUs: 8}},
+		{[]string{"g4dn.xlarge"}, model.Capacity{VCPUs: 4, MemoryMiB: usable(16), GPUs: 1}},
+		{[]string{"g5"}, model.Capacity{VCPUs: 192, MemoryMiB: usable(768), GPUs: 8}},
+		{[]string{"p5.48xlarge"}, model.Capacity{VCPUs: 192, MemoryMiB: usable(2048), GPUs: 8}},
+		{[]string{"x1e.32xlarge"}, model.Capacity{VCPUs: 128, MemoryMiB: usable(3904), GPUs: noGPU}},
 		{[]string{"m5", "zz9.large"}, model.Capacity{}},
 	} {
 		if d := cmp.Diff(test.want, largest(test.types)); d != "" {
@@ -342,16 +344,6 @@ func TestInstances(t *testing.T) {
 		}
 		if err := checkInstanceTypes(test.types); err != nil {
 			t.Errorf("%v: %v", test.types, err)
-		}
-	}
-	for _, arm := range []string{"a1", "m6g.large", "c7gn", "im4gn.xlarge", "is4gen", "x2gd", "t4g", "g5g.metal", "hpc7g", "default_arm64"} {
-		if !isArm(arm) {
-			t.Errorf("%s is of Graviton", arm)
-		}
-	}
-	for _, x86 := range []string{"m5", "g4dn.xlarge", "g5", "gr6", "p4d", "c5.large", "optimal", "u-6tb1.metal", "m7i-flex.large", "trn1.32xlarge"} {
-		if isArm(x86) {
-			t.Errorf("%s is not of Graviton", x86)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"time"
@@ -17,9 +18,9 @@ import (
 const madeEnvironment = "flow-emulate"
 
 // MakeQueues makes queues of these names on an environment of their own, which is as large as
-// the machine, so that there is something to submit to at once. Those that are there stay
-// as they are.
-func (s *Server) MakeQueues(names ...string) error {
+// the machine, so that there is something to submit to at once: it waits until that
+// environment is VALID. Those that are there stay as they are.
+func (s *Server) MakeQueues(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		there, environment := false, false
 		s.batch.Look(func(m *model.Model, _ time.Time) {
@@ -40,6 +41,9 @@ func (s *Server) MakeQueues(names ...string) error {
 				return fmt.Errorf("environment %s: %w", madeEnvironment, err)
 			}
 		}
+		if err := s.settled(ctx, madeEnvironment); err != nil {
+			return fmt.Errorf("environment %s: %w", madeEnvironment, err)
+		}
 		if err := s.make("CreateJobQueue", &batch.CreateJobQueueInput{
 			JobQueueName: aws.String(name), Priority: aws.Int32(1),
 			ComputeEnvironmentOrder: []types.ComputeEnvironmentOrder{{Order: aws.Int32(1), ComputeEnvironment: aws.String(madeEnvironment)}},
@@ -48,6 +52,28 @@ func (s *Server) MakeQueues(names ...string) error {
 		}
 	}
 	return nil
+}
+
+// settled waits until an environment is done with being created or updated, however long that
+// takes here.
+func (s *Server) settled(ctx context.Context, environment string) error {
+	for {
+		left := time.Duration(0)
+		s.batch.Look(func(m *model.Model, now time.Time) {
+			_, life, _ := m.Environment(environment)
+			if life.Health == model.Creating || life.Health == model.Updating {
+				left = max(m.Settles().Sub(now), time.Millisecond)
+			}
+		})
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(left):
+		}
+	}
 }
 
 // make carries out an operation that makes something.

@@ -1,10 +1,13 @@
 package endpoint
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
@@ -15,7 +18,7 @@ import (
 func TestMakeQueues(t *testing.T) {
 	w := newEmptyEmulator(t)
 	for range 2 {
-		if err := w.server.MakeQueues("one", "two"); err != nil {
+		if err := w.server.MakeQueues(t.Context(), "one", "two"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -31,8 +34,23 @@ func TestMakeQueues(t *testing.T) {
 	w.define("job", container("busybox", "true"))
 	_, err = w.SubmitJob(t.Context(), &batch.SubmitJobInput{JobName: aws.String("j"), JobQueue: aws.String("two"), JobDefinition: aws.String("job")})
 	w.must(err)
-	if err := w.server.MakeQueues("no name"); err == nil {
+	if err := w.server.MakeQueues(t.Context(), "no name"); err == nil {
 		t.Error("a name with a blank was taken")
+	}
+}
+
+// An environment that takes its time is waited for, as long as somebody wants it.
+func TestMakeQueuesSlowly(t *testing.T) {
+	t.Parallel()
+	w := newEmptyEmulator(t, func(o *Options) { o.Settle = 2 * patience })
+	if err := w.server.MakeQueues(t.Context(), "q"); err != nil {
+		t.Error(err)
+	}
+	slow := newEmptyEmulator(t, func(o *Options) { o.Settle = time.Hour })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := slow.server.MakeQueues(ctx, "q"); !errors.Is(err, context.Canceled) {
+		t.Errorf("an environment that takes an hour: %v", err)
 	}
 }
 

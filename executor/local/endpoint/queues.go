@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
+	"flow/executor/instances"
 	"flow/executor/local/model"
 )
 
@@ -127,7 +128,7 @@ func queueTypeOf(e model.Environment) types.JobQueueType {
 // armed reports whether an environment has instances of Graviton.
 func armed(e model.Environment) bool {
 	d := detailOf(e)
-	return d != nil && d.ComputeResources != nil && len(d.ComputeResources.InstanceTypes) > 0 && isArm(d.ComputeResources.InstanceTypes[0])
+	return d != nil && d.ComputeResources != nil && len(d.ComputeResources.InstanceTypes) > 0 && instances.IsARM(d.ComputeResources.InstanceTypes[0])
 }
 
 // checkQueue refuses a queue that Batch would refuse, when it is created and after an

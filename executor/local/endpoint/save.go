@@ -13,11 +13,12 @@ import (
 // savedCatalog is a catalog as JSON.
 type savedCatalog struct {
 	Definitions map[string][]*definition `json:"definitions,omitempty"`
+	Hosts       map[string][]hosts       `json:"hosts,omitempty"`
 }
 
 // MarshalJSON writes the catalog.
 func (c *catalog) MarshalJSON() ([]byte, error) {
-	return json.Marshal(savedCatalog{c.definitions})
+	return json.Marshal(savedCatalog{c.definitions, c.hosts})
 }
 
 // UnmarshalJSON reads what MarshalJSON has written.
@@ -30,6 +31,7 @@ func (c *catalog) UnmarshalJSON(b []byte) error {
 	if s.Definitions != nil {
 		c.definitions = s.Definitions
 	}
+	c.hosts = s.Hosts
 	return nil
 }
 

@@ -3,6 +3,7 @@ package model
 import (
 	"iter"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -20,8 +21,9 @@ type environment struct {
 	number int32 // in Model.places
 	max    int64 // MaxVCPUs in thousandths
 	most   amount
-	used   int64 // thousandths of vCPUs
-	live   int   // children STARTING or RUNNING
+	used   int64  // thousandths of vCPUs
+	live   int    // children STARTING or RUNNING
+	fault  string // see Invalidate
 }
 
 // addPlace enters an environment, under the number it had if there was one of its name.
@@ -78,7 +80,8 @@ func (e *Environment) check() error {
 }
 
 // UpdateEnvironment replaces all fields of a compute environment. It is UPDATING for
-// Config.Settle, and takes jobs meanwhile.
+// Config.Settle, and takes jobs meanwhile. What makes it INVALID is mended by a change of
+// more than its state.
 func (m *Model) UpdateEnvironment(now time.Time, e Environment) error {
 	m.begin(now)
 	env := m.environments[e.Name]
@@ -93,8 +96,39 @@ func (m *Model) UpdateEnvironment(now time.Time, e Environment) error {
 	if err := e.check(); err != nil {
 		return err
 	}
+	if env.changes(e) {
+		env.fault = ""
+	}
 	env.set(e)
+	env.trouble = env.fault
 	m.change(&env.life, Updating)
+	return nil
+}
+
+// changes reports whether more than its state is other in to.
+func (e *environment) changes(to Environment) bool {
+	to.Disabled = e.Disabled
+	return !reflect.DeepEqual(e.Environment, to)
+}
+
+// Invalidate makes a compute environment INVALID for that reason, as AWS does when its
+// roles, its network or its instances are not as they must be: nothing is placed on it,
+// what runs goes on. It is so until it is updated with other settings, or until this is
+// called without a reason.
+func (m *Model) Invalidate(now time.Time, name, reason string) error {
+	m.begin(now)
+	e := m.environments[name]
+	switch {
+	case e == nil:
+		return refuse("compute-environment/%s does not exist", name)
+	case e.health == Deleting:
+		return refuse(beingUpdated)
+	}
+	e.fault, e.trouble, e.until = reason, reason, 0
+	if e.health = Valid; reason != "" {
+		e.health = Invalid
+	}
+	m.mature() // it has settled
 	return nil
 }
 

@@ -113,6 +113,7 @@ const (
 const (
 	ReasonMaxVCPUs = "MISCONFIGURATION:COMPUTE_ENVIRONMENT_MAX_RESOURCE - CE(s) associated with the job queue cannot meet the CPU requirement of the job."
 	ReasonTooLarge = "MISCONFIGURATION:JOB_RESOURCE_REQUIREMENT - The job resource requirement (vCPU/memory/GPU) is higher than that can be met by the CE(s) attached to the job queue."
+	ReasonInvalid  = "ACTION_REQUIRED - CE(s) associated with the job queue are invalid."
 )
 
 // kid returns child i of an array, or the one task of a plain job. An array must be

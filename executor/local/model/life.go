@@ -68,7 +68,9 @@ func (m *Model) ripe(l *life) bool {
 		return false
 	}
 	if l.until != 0 && l.health != Deleting {
-		l.health = Valid
+		if l.health = Valid; l.trouble != "" {
+			l.health = Invalid
+		}
 	}
 	l.until = 0
 	return l.health == Deleting

@@ -41,6 +41,8 @@ type Config struct {
 	Forgotten func(r *Request, tasks iter.Seq[string])
 	// Submitting is how long a job is SUBMITTED at least; 0: until the next Tick.
 	Submitting time.Duration
+	// Consumables are there from the beginning.
+	Consumables []Consumable
 }
 
 // Capacity is the size of an instance: the one that all jobs are packed on, or the
@@ -109,6 +111,9 @@ func New(cfg Config) *Model {
 	m.resize(cfg.Capacity)
 	if !cfg.Declared {
 		m.addPlace(cfg.ComputeEnvironment)
+	}
+	for _, c := range cfg.Consumables {
+		m.consumables[c.Name] = &consumable{Consumable: c}
 	}
 	return m
 }

@@ -92,13 +92,15 @@ func (m *Model) chooseOnly(q *queue, want amount) (*environment, string) {
 }
 
 // choose returns the first environment of a queue, in order, that has room, or why none
-// will ever have. What is DISABLED does not count for that.
+// will ever have. What is DISABLED or INVALID does not count for that.
 func (q *queue) choose(r *Request, want amount) (*environment, string) {
-	var disabled, busy, small int
+	var disabled, invalid, busy, small int
 	for _, e := range q.on {
 		switch {
 		case e.Disabled:
 			disabled++
+		case e.fault != "":
+			invalid++
 		case e.Fargate != r.Fargate:
 			small++
 		case want.cpu > e.max:
@@ -111,6 +113,8 @@ func (q *queue) choose(r *Request, want amount) (*environment, string) {
 		}
 	}
 	switch {
+	case invalid > 0 && invalid+disabled == len(q.on):
+		return nil, ReasonInvalid
 	case busy > 0 || disabled == len(q.on):
 		return nil, ""
 	case small > 0:

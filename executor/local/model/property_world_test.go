@@ -162,6 +162,11 @@ func (s *story) declaredActions() map[string]func() {
 			c := s.drawConsumable(rapid.SampledFrom([]string{"license", "tokens"}).Draw(s.T, "consumable"))
 			s.call(func(m *Model, now time.Time) { _ = m.SetConsumable(now, c) })
 		},
+		"invalidate": func() {
+			name := rapid.SampledFrom([]string{"one", "two", "fargate"}).Draw(s.T, "environment")
+			reason := rapid.SampledFrom([]string{"", "", "CLIENT_ERROR"}).Draw(s.T, "reason")
+			s.call(func(m *Model, now time.Time) { _ = m.Invalidate(now, name, reason) })
+		},
 		"delete": func() { // refused but for a DISABLED queue
 			s.call(func(m *Model, now time.Time) { _ = m.DeleteQueue(now, "q"); _ = m.DeleteEnvironment(now, "two") })
 		},

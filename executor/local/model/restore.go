@@ -68,6 +68,7 @@ func (r *restorer) resources() (err error) {
 		e := m.addPlace(from.Name)
 		e.set(from.Environment)
 		r.life(&e.life, from.savedLife)
+		e.fault = from.Fault
 		if e.Detail, err = from.Detail.decode(r.d.Environment); err != nil {
 			return fmt.Errorf("compute environment %s: %w", e.Name, err)
 		}

@@ -43,7 +43,8 @@ type savedLife struct {
 type savedEnvironment struct {
 	Environment
 	savedLife
-	Detail kept `json:"detail,omitzero"`
+	Detail kept   `json:"detail,omitzero"`
+	Fault  string `json:"fault,omitempty"`
 }
 
 type savedPolicy struct {
@@ -212,7 +213,7 @@ func (s *saver) resources() {
 	for _, e := range m.places {
 		s.Places = append(s.Places, e.Name)
 		if m.environments[e.Name] == e {
-			s.Environments = append(s.Environments, savedEnvironment{e.Environment, e.save(), kept{value: e.Detail}})
+			s.Environments = append(s.Environments, savedEnvironment{e.Environment, e.save(), kept{value: e.Detail}, e.fault})
 		}
 	}
 	for p := range m.Policies() {
