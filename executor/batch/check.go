@@ -52,6 +52,7 @@ func Check(spec *engine.JobSpec, o CheckOptions) []Problem {
 	c.retry()
 	c.timeout()
 	c.labels()
+	c.consumables()
 	if c.own {
 		c.definition()
 	} else {
@@ -102,7 +103,7 @@ func (c *checker) place() {
 		c.queue("queue", c.spec.Queue)
 	}
 	if c.own {
-		if !validARN(c.task.JobDefinition, "job-definition", definitionName) {
+		if !validARN(c.task.JobDefinition, "job-definition", definitionName()) {
 			c.add("job_definition", "Not a job definition", "%q is neither the name of a job definition (at most 128 letters, digits, _ and -, with :revision if need be) nor its ARN, as in arn:aws:batch:eu-west-1:123456789012:job-definition/tools:3.", c.task.JobDefinition)
 		}
 		return
@@ -110,13 +111,13 @@ func (c *checker) place() {
 	switch image := c.task.Image; {
 	case image == "":
 		c.add("image", "No container image", "On AWS Batch every job runs in a container. Name its image: image = \"debian:13\" in the step, in the defaults of the workflow or in the site, or --image; or a job definition of your own with job_definition.").needs("image", "job_definition")
-	case !imageName.MatchString(image):
+	case !imageName().MatchString(image):
 		c.add("image", "Not an image that AWS Batch takes", "The name of an image has at most 255 letters, digits and characters of _ : . / # @ -; this one is %q.", image)
 	}
 }
 
 func (c *checker) queue(arg, queue string) {
-	if !validARN(queue, "job-queue", resourceName) {
+	if !validARN(queue, "job-queue", resourceName()) {
 		c.add(arg, "Not a job queue", "%q is neither the name of a job queue (at most 128 letters, digits, _ and -) nor its ARN, as in arn:aws:batch:eu-west-1:123456789012:job-queue/name.", queue)
 	}
 }
@@ -182,7 +183,7 @@ func (c *checker) variable(arg, name string) {
 		c.add(arg, "Reserved name", "Names that begin with AWS_BATCH belong to AWS Batch, which refuses them. Rename %q.", name)
 	case strings.HasPrefix(name, "FLOW_"):
 		c.add(arg, "Reserved name", "Names that begin with FLOW_ belong to flow. Rename %q.", name)
-	case !variableName.MatchString(name):
+	case !variableName().MatchString(name):
 		c.add(arg, "Not a name of a variable", "%q cannot be the name of an environment variable: letters, digits and underscores only, and no digit first.", name)
 	}
 }
@@ -196,7 +197,7 @@ func (c *checker) secrets() {
 		switch kind {
 		case "": // not known yet
 		case "arn":
-			if !secretARN.MatchString(ref) {
+			if !secretARN().MatchString(ref) {
 				c.add("secrets."+name, "Not a secret", "%q is neither the ARN of a secret in Secrets Manager nor of a parameter in the Parameter Store.", ref)
 			}
 		case "ssm":

@@ -138,7 +138,7 @@ func (c *checker) pattern(arg, p string, exit bool) {
 	switch {
 	case len(p) > executor.MaxPatternLength:
 		c.add(arg, "Pattern too long", "A pattern has at most %d characters; this has %d (EvaluateOnExit). End it with * earlier.", executor.MaxPatternLength, len(p))
-	case !allowed.MatchString(p):
+	case !allowed().MatchString(p):
 		c.add(arg, "Pattern that AWS Batch refuses", "A pattern is made of %s, with at most one * at its end (EvaluateOnExit). End %q with * before the first other character.", what, p)
 	}
 }
@@ -179,6 +179,27 @@ func (c *checker) labels() {
 	}
 }
 
+// consumables checks what the job has of consumable resources (ConsumableResourceRequirement).
+func (c *checker) consumables() {
+	const arg = "consumable_resources"
+	seen := map[string]bool{}
+	for _, r := range c.task.Consumables {
+		switch name := r.Name(); {
+		case !validARN(r.Resource, "consumable-resource", resourceName()):
+			c.add(arg, "Not a consumable resource", "%q is neither the name of a consumable resource (at most 128 letters, digits, _ and -) nor its ARN, as in arn:aws:batch:eu-west-1:123456789012:consumable-resource/name.", r.Resource)
+		case r.Quantity < 1:
+			c.add(arg, "Not a quantity", "A job has at least 1 of a consumable resource; this is %d of %s.", r.Quantity, name)
+		case seen[name]:
+			c.add(arg, "A consumable resource twice", "AWS Batch takes each consumable resource once, and %s is there twice. Remove one.", name)
+		default:
+			seen[name] = true
+		}
+	}
+	if n := len(c.task.Consumables); n > maxConsumables {
+		c.add(arg, "Too many consumable resources", "A job on AWS Batch has at most %d consumable resources; this has %d.", maxConsumables, n)
+	}
+}
+
 // container checks the settings of the container (ContainerProperties).
 func (c *checker) container() {
 	b := c.box
@@ -192,7 +213,7 @@ func (c *checker) container() {
 	default:
 		c.add("container.architecture", "Not an architecture", "AWS Batch has the architectures X86_64 and ARM64; this is %q.", b.Architecture)
 	}
-	if b.User != "" && !userName.MatchString(b.User) {
+	if b.User != "" && !userName().MatchString(b.User) {
 		c.add("container.user", "Not a user", "AWS Batch takes a name or number of at most 31 lower-case letters, digits, _ and -, with no - first; this is %q.", b.User)
 	}
 	if b.SharedMemoryMiB < 0 {
@@ -217,7 +238,7 @@ func (c *checker) container() {
 }
 
 func (c *checker) role(arg, role string) {
-	if strings.HasPrefix(role, "arn:") && !roleARN.MatchString(role) {
+	if strings.HasPrefix(role, "arn:") && !roleARN().MatchString(role) {
 		c.add(arg, "Not a role", "%q is no ARN of a role of IAM: arn:aws:iam::<account>:role/<name>.", role)
 	}
 }
@@ -279,7 +300,7 @@ func (c *checker) volumes() {
 	for _, v := range c.box.Volumes {
 		arg := "container.volume." + v.Name
 		switch {
-		case !volumeName.MatchString(v.Name):
+		case !volumeName().MatchString(v.Name):
 			c.add(arg, "Not a name of a volume", "The name of a volume has at most 255 letters, digits, _ and -; this is %q.", v.Name)
 		case seen[v.Name]:
 			c.add(arg, "Two volumes of one name", "There are two volumes %q. Rename one of them.", v.Name)

@@ -9,17 +9,17 @@ import (
 
 // What names may be. Sources: the types of the Batch API reference.
 var (
-	imageName      = regexp.MustCompile(`^[A-Za-z0-9_:./#@-]{1,255}$`)               // ContainerProperties.image
-	resourceName   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)                    // of queues
-	definitionName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}(:[0-9]+)?$`)          // RegisterJobDefinition.jobDefinitionName
-	userName       = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,30}$`)               // ContainerProperties.user, as it was seen refused
-	volumeName     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)                    // Volume.name
-	variableName   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)                  // of POSIX shells
-	secretARN      = regexp.MustCompile(`^arn:aws[a-z-]*:(secretsmanager|ssm):.+:.`) // Secret.valueFrom
-	exitPattern    = regexp.MustCompile(`^[0-9]*\*?$`)                               // EvaluateOnExit.onExitCode
-	reasonPattern  = regexp.MustCompile(`^[0-9A-Za-z.:\s]*\*?$`)                     // EvaluateOnExit.onReason, onStatusReason
-	roleARN        = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$`)
-	batchARN       = regexp.MustCompile(`^arn:aws[a-z-]*:batch:[a-z0-9-]+:[0-9]{12}:([a-z-]+)/(.+)$`)
+	imageName      = lazily(`^[A-Za-z0-9_:./#@-]{1,255}$`)               // ContainerProperties.image
+	resourceName   = lazily(`^[A-Za-z0-9_-]{1,128}$`)                    // of queues
+	definitionName = lazily(`^[A-Za-z0-9_-]{1,128}(:[0-9]+)?$`)          // RegisterJobDefinition.jobDefinitionName
+	userName       = lazily(`^[a-z0-9_][a-z0-9_-]{0,30}$`)               // ContainerProperties.user, as it was seen refused
+	volumeName     = lazily(`^[A-Za-z0-9_-]{1,255}$`)                    // Volume.name
+	variableName   = lazily(`^[A-Za-z_][A-Za-z0-9_]*$`)                  // of POSIX shells
+	secretARN      = lazily(`^arn:aws[a-z-]*:(secretsmanager|ssm):.+:.`) // Secret.valueFrom
+	exitPattern    = lazily(`^[0-9]*\*?$`)                               // EvaluateOnExit.onExitCode
+	reasonPattern  = lazily(`^[0-9A-Za-z.:\s]*\*?$`)                     // EvaluateOnExit.onReason, onStatusReason
+	roleARN        = lazily(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$`)
+	batchARN       = lazily(`^arn:aws[a-z-]*:batch:[a-z0-9-]+:[0-9]{12}:([a-z-]+)/(.+)$`)
 )
 
 // validARN reports whether s is a name that fits the pattern, or the ARN of a resource of
@@ -28,7 +28,7 @@ func validARN(s, kind string, name *regexp.Regexp) bool {
 	if !strings.HasPrefix(s, "arn:") {
 		return name.MatchString(s)
 	}
-	m := batchARN.FindStringSubmatch(s)
+	m := batchARN().FindStringSubmatch(s)
 	return m != nil && m[1] == kind && name.MatchString(m[2])
 }
 
@@ -44,6 +44,9 @@ const (
 	maxDiskGiB  = 200
 	maxEFSRoot  = 4096
 	maxPriority = 9999
+	// maxConsumables is how many consumable resources a job has at most (Batch User Guide,
+	// resource-aware-scheduling-how-to-for-jobs).
+	maxConsumables = 5
 )
 
 // ulimitNames are those that Ulimit lists.

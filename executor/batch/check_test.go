@@ -53,6 +53,15 @@ func rules(rules ...engine.RetryRule) change {
 	}
 }
 
+// takes gives a job consumable resources: pairs of a name and a quantity.
+func takes(pairs ...any) change {
+	return func(_ *engine.JobSpec, t *engine.TaskSpec, _ *engine.Container) {
+		for i := 0; i < len(pairs); i += 2 {
+			t.Consumables = append(t.Consumables, engine.Consumable{Resource: pairs[i].(string), Quantity: int64(pairs[i+1].(int))})
+		}
+	}
+}
+
 func sized(vcpus float64, mib int) change {
 	return func(s *engine.JobSpec, t *engine.TaskSpec, _ *engine.Container) {
 		t.Resources = []engine.Resources{{VCPUs: vcpus, MemoryMiB: mib}}
@@ -170,6 +179,12 @@ func TestCheck(t *testing.T) {
 		{"many tags", good, task(func(t *engine.TaskSpec) { t.Tags = manyTags(46) }), ""},
 		{"too many tags", good, task(func(t *engine.TaskSpec) { t.Tags = manyTags(47) }), "tags: 51: 47 given"},
 		{"priority", good, task(func(t *engine.TaskSpec) { t.Priority = 10000 }), "priority: 0 to 9999"},
+
+		{"consumables", ownDefinition, takes("a", 1, "arn:aws:batch:us-east-1:123456789012:consumable-resource/b", 9, "c", 1, "d", 1, "e", 1), ""},
+		{"too many consumables", good, takes("a", 1, "b", 1, "c", 1, "d", 1, "e", 1, "f", 1), "consumable_resources: at most 5 consumable resources; this has 6"},
+		{"no consumable", good, takes("arn:aws:batch:us-east-1:123456789012:job-queue/b", 1), "consumable_resources: neither the name"},
+		{"none of a consumable", good, takes("a", 0), "consumable_resources: at least 1"},
+		{"a consumable twice", good, takes("b", 1, "arn:aws:batch:us-east-1:123456789012:consumable-resource/b", 1), "consumable_resources: there twice"},
 
 		{"platform", good, box(func(c *engine.Container) { c.Platform = "EKS" }), "container.platform: EC2 and FARGATE"},
 		{"architecture", good, box(func(c *engine.Container) { c.Architecture = "RISCV" }), "container.architecture: X86_64 and ARM64"},

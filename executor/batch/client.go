@@ -3,23 +3,18 @@ package batch
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
 	"flow/executor/batch/budget"
+	"flow/executor/batch/cloud"
 	"flow/executor/batch/whole"
 )
 
@@ -109,35 +104,17 @@ func (x *Executor) login() login { return loginFor(x.conn.Load().cfg, x.o.Profil
 // first call; the profile, or the key in the environment, goes for it.
 func (x *Executor) budgetKey() string {
 	c := x.conn.Load()
-	env, shared := sources(c.cfg)
+	env, shared := cloud.Sources(c.cfg)
 	return strings.Join([]string{value(c.where), c.cfg.Region, shared.Profile, env.Credentials.AccessKeyID}, "\n")
 }
 
 // loadConfig returns the configuration of the SDK.
 func loadConfig(ctx context.Context, o *Options) (aws.Config, error) {
-	var with []func(*config.LoadOptions) error
-	if o.Region != "" {
-		with = append(with, config.WithRegion(o.Region))
+	cfg, err := cloud.Load(ctx, cloud.Options{Region: o.Region, Profile: o.Profile, Endpoint: o.Endpoint})
+	if err == nil && o.Endpoint != "" {
+		cfg.BaseEndpoint = &o.Endpoint
 	}
-	if o.Profile != "" {
-		with = append(with, config.WithSharedConfigProfile(o.Profile))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, with...)
-	var unknown config.SharedConfigProfileNotExistError
-	switch {
-	case errors.As(err, &unknown):
-		return cfg, fmt.Errorf("there is no AWS profile %q in the files of the AWS CLI: see `aws configure list-profiles`", unknown.Profile)
-	case err != nil:
-		return cfg, fmt.Errorf("cannot read the configuration of AWS: %w", err)
-	}
-	if o.Endpoint == "" {
-		return cfg, nil
-	}
-	if u, err := url.Parse(o.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return cfg, fmt.Errorf("the endpoint %q is no URL such as http://127.0.0.1:8642", o.Endpoint)
-	}
-	cfg.BaseEndpoint = &o.Endpoint
-	return cfg, nil
+	return cfg, err
 }
 
 // connect makes the client of AWS Batch. What a server on this machine does not look at is
@@ -149,12 +126,8 @@ func connect(cfg aws.Config, o *Options, h *http.Client) *connection {
 	} else {
 		c.where = batch.NewFromConfig(cfg).Options().BaseEndpoint // of the environment or the shared configuration
 	}
-	c.near = c.where != nil && isLoopback(*c.where)
-	if c.near && cfg.Region == "" {
-		cfg.Region = "us-east-1"
-	}
-	if c.near && !hasCredentials(cfg) {
-		cfg.Credentials = credentials.NewStaticCredentialsProvider("flow", "flow", "")
+	if c.near = c.where != nil && cloud.IsLoopback(*c.where); c.near {
+		cfg = cloud.OutOfTheBox(cfg)
 	}
 	c.cfg = cfg
 	c.batch = batch.NewFromConfig(cfg, func(b *batch.Options) {
@@ -163,26 +136,13 @@ func connect(cfg aws.Config, o *Options, h *http.Client) *connection {
 	return c
 }
 
-// hasCredentials reports whether the environment or the shared configuration say where
-// credentials are to come from. Those of an instance are not asked for: that is a call.
-func hasCredentials(cfg aws.Config) bool {
-	e, s := sources(cfg)
-	return e.Credentials.HasKeys() || e.WebIdentityTokenFilePath != "" || e.ContainerCredentialsEndpoint != "" || e.ContainerCredentialsRelativePath != "" ||
-		s.Credentials.HasKeys() || s.CredentialSource != "" || s.CredentialProcess != "" || s.WebIdentityTokenFile != "" ||
-		s.SSOSessionName != "" || s.SSOStartURL != "" || s.RoleARN != "" || s.SourceProfileName != "" || s.LoginSession != ""
-}
-
 // httpClient returns a client with the transport of the SDK's own (proxies, bundles of
 // certificates), which reads answers whole and says how far a request came. It follows no
 // redirection: AWS sends none, and what a captive portal sends is no answer. It speaks
 // HTTP/1.1 only, by which net/http sends a POST again only if none of it was written;
 // by HTTP/2 it believes a server that says it did nothing with it.
 func httpClient(configured aws.HTTPClient) *http.Client {
-	own, ok := configured.(*awshttp.BuildableClient)
-	if !ok {
-		own = awshttp.NewBuildableClient()
-	}
-	transport := own.GetTransport()
+	transport := cloud.Transport(configured)
 	transport.MaxIdleConnsPerHost = 2 * maxInFlight
 	transport.ForceAttemptHTTP2, transport.Protocols = false, new(http.Protocols)
 	transport.Protocols.SetHTTP1(true)
@@ -193,15 +153,6 @@ func httpClient(configured aws.HTTPClient) *http.Client {
 		Transport:     traced{whole.Transport{Next: transport}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-}
-
-func isLoopback(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Near reports whether the other side is on this machine, as flow emulate is.

@@ -59,7 +59,7 @@ func newEmulated(t testing.TB, o endpoint.Options) *emulated {
 			t.Error(err)
 		}
 	})
-	if err := e.server.MakeQueues("q"); err != nil {
+	if err := e.server.MakeQueues(t.Context(), "q"); err != nil {
 		t.Fatal(err)
 	}
 	if e.x, err = Open(t.Context(), Options{Endpoint: e.url}); err != nil {

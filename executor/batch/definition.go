@@ -33,14 +33,16 @@ const (
 	agentProgram   = agentDir + "/flow"
 )
 
-// define gives a definition its name.
-func define(image string, in *batch.RegisterJobDefinitionInput) *Definition {
+// define gives the definition of a job its name. Its tags say what it is, and whose runs
+// registered it: jobs of others use it as well.
+func define(spec *engine.JobSpec, in *batch.RegisterJobDefinitionInput) *Definition {
 	in.Type = types.JobDefinitionTypeContainer
+	in.ConsumableResourceProperties = consumablesOf(spec.Task)
 	sum := sha256.Sum256(compact(in))
 	d := &Definition{Content: hex.EncodeToString(sum[:]), Input: in}
-	d.Name = "flow-" + imageWord(image) + "-" + d.Content[:16]
+	d.Name = "flow-" + imageWord(spec.Task.Image) + "-" + d.Content[:16]
 	in.JobDefinitionName = &d.Name
-	in.Tags = map[string]string{tagContent: d.Content}
+	in.Tags = map[string]string{tagContent: d.Content, tagWorkflow: spec.Workflow}
 	return d
 }
 
@@ -58,20 +60,39 @@ func imageWord(image string) string {
 	return orText(base[:min(len(base), 40)], "image")
 }
 
+// consumablesOf returns what a job has of consumable resources, or nil.
+func consumablesOf(task *engine.TaskSpec) *types.ConsumableResourceProperties {
+	if len(task.Consumables) == 0 {
+		return nil
+	}
+	p := &types.ConsumableResourceProperties{}
+	for _, c := range task.Consumables {
+		p.ConsumableResourceList = append(p.ConsumableResourceList, types.ConsumableResourceRequirement{ConsumableResource: &c.Resource, Quantity: &c.Quantity})
+	}
+	return p
+}
+
 // plainDefinition returns the definition of a job without an agent. The command, the
 // environment and the resources are what a submission overrides.
 func plainDefinition(spec *engine.JobSpec) (*Definition, error) {
-	task := spec.Task
-	p, err := partsOf(spec)
+	c, capabilities, err := containerOf(spec)
 	if err != nil {
 		return nil, err
 	}
-	c := &types.ContainerProperties{
-		Image: &task.Image, ResourceRequirements: requirements(engine.Resources{}), Secrets: p.secrets, JobRoleArn: given(p.JobRole), ExecutionRoleArn: given(p.ExecutionRole),
+	return define(spec, &batch.RegisterJobDefinitionInput{ContainerProperties: c, PlatformCapabilities: capabilities}), nil
+}
+
+// containerOf returns the container of a job, without what a submission overrides.
+func containerOf(spec *engine.JobSpec) (*types.ContainerProperties, []types.PlatformCapability, error) {
+	p, err := partsOf(spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &types.ContainerProperties{
+		Image: &spec.Task.Image, ResourceRequirements: requirements(engine.Resources{}), Secrets: p.secrets, JobRoleArn: given(p.JobRole), ExecutionRoleArn: given(p.ExecutionRole),
 		User: given(p.User), ReadonlyRootFilesystem: flag(p.ReadOnly), Privileged: flag(p.Privileged), Ulimits: p.ulimits, LinuxParameters: p.linux, LogConfiguration: p.log,
 		Volumes: p.volumes, MountPoints: p.mounts, NetworkConfiguration: p.network, RuntimePlatform: p.runtime, EphemeralStorage: p.storage,
-	}
-	return define(task.Image, &batch.RegisterJobDefinitionInput{ContainerProperties: c, PlatformCapabilities: p.capabilities}), nil
+	}, p.capabilities, nil
 }
 
 // agentDefinition returns the definition of a job that is run by flow's agent: one
@@ -102,7 +123,7 @@ func agentDefinition(spec *engine.JobSpec, image string) (*Definition, error) {
 		Containers: []types.TaskContainerProperties{first, second}, ExecutionRoleArn: given(p.ExecutionRole), TaskRoleArn: given(p.JobRole),
 		NetworkConfiguration: p.network, RuntimePlatform: p.runtime, EphemeralStorage: p.storage, Volumes: append(p.volumes, types.Volume{Name: new(agentVolume)}),
 	}
-	return define(task.Image, &batch.RegisterJobDefinitionInput{
+	return define(spec, &batch.RegisterJobDefinitionInput{
 		EcsProperties: &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{ecs}}, PlatformCapabilities: p.capabilities,
 	}), nil
 }

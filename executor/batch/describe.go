@@ -153,12 +153,29 @@ func mainOf(list []engine.ContainerResult) engine.ContainerResult {
 	return list[max(at, 0)]
 }
 
+// waitedForAgent is what the agent of ECS says of a container that waited for that of flow's
+// agent in vain (amazon-ecs-agent, package dependencygraph). Why, only that container knows.
+const waitedForAgent = "container ordering dependency " + agentContainer + " "
+
+// noAgent says why flow's agent could not be put into a job.
+func noAgent(first engine.ContainerResult) string {
+	how := "its container did not start"
+	if first.ExitCode != nil {
+		how = fmt.Sprintf("its container ended with exit code %d", *first.ExitCode)
+	}
+	return strings.TrimSuffix(ReasonNoAgent+how+": "+first.Reason, ": ")
+}
+
+// ReasonNoAgent begins the reason of a task whose job got no agent of flow.
+const ReasonNoAgent = "flow's agent could not be put into the job: "
+
 // agentResult returns how a task ended that flow's agent was to run. The agent's own exit
 // codes get the class of their reason, whose text is the last line of the log: a container
 // cannot tell Batch more than a number.
 func agentResult(task, first engine.ContainerResult) engine.ContainerResult {
-	if task.ExitCode == nil && first.ExitCode != nil && *first.ExitCode != 0 {
-		task.Reason = strings.TrimSuffix(fmt.Sprintf("flow's agent could not be put into the job: its container ended with exit code %d: %s", *first.ExitCode, first.Reason), ": ")
+	failed := first.ExitCode != nil && *first.ExitCode != 0
+	if task.ExitCode == nil && failed || strings.Contains(task.Reason, waitedForAgent) {
+		task.ExitCode, task.Reason = nil, noAgent(first) // it was never started
 		task.LogStream = orText(task.LogStream, first.LogStream)
 		return task
 	}

@@ -59,6 +59,13 @@ func TestJobOf(t *testing.T) {
 				Containers: []engine.ContainerResult{{Name: "agent", ExitCode: new(1), LogStream: "a"}, {Name: "task"}},
 				Attempts: []engine.JobAttempt{{Reason: "flow's agent could not be put into the job: its container ended with exit code 1", LogStream: "a", TaskID: "0123abcd",
 					Containers: []engine.ContainerResult{{Name: "agent", ExitCode: new(1), LogStream: "a"}, {Name: "task"}}}}}},
+		{"agent, which never starts", types.JobDetail{JobId: new("1"), Status: "FAILED", Attempts: []types.AttemptDetail{{TaskProperties: containers(
+			types.AttemptTaskContainerDetails{Name: new("agent"), Reason: new("CannotStartContainerError: no flow"), LogStreamName: new("a")},
+			types.AttemptTaskContainerDetails{Name: new("task"), ExitCode: new(int32(143)), Reason: new("CannotStartContainerError: dependency graph: failed to resolve container ordering dependency agent because dependency will never start")})}}},
+			engine.Job{ID: "1", Status: engine.JobFailed, Reason: "flow's agent could not be put into the job: its container did not start: CannotStartContainerError: no flow",
+				Containers: []engine.ContainerResult{{Name: "agent", Reason: "CannotStartContainerError: no flow", LogStream: "a"}, {Name: "task", ExitCode: new(143), Reason: "CannotStartContainerError: dependency graph: failed to resolve container ordering dependency agent because dependency will never start"}},
+				Attempts: []engine.JobAttempt{{Reason: "flow's agent could not be put into the job: its container did not start: CannotStartContainerError: no flow", LogStream: "a", TaskID: "0123abcd",
+					Containers: []engine.ContainerResult{{Name: "agent", Reason: "CannotStartContainerError: no flow", LogStream: "a"}, {Name: "task", ExitCode: new(143), Reason: "CannotStartContainerError: dependency graph: failed to resolve container ordering dependency agent because dependency will never start"}}}}}},
 		{"agent, whose image is not there", types.JobDetail{JobId: new("1"), Status: "FAILED", EcsProperties: &types.EcsPropertiesDetail{TaskProperties: []types.EcsTaskDetails{{Containers: []types.TaskContainerDetails{
 			{Name: new("agent"), Reason: new("CannotPullContainerError: no")}, {Name: new("task")}}}}}},
 			engine.Job{ID: "1", Status: engine.JobFailed, Reason: "CannotPullContainerError: no", Containers: []engine.ContainerResult{{Name: "agent", Reason: "CannotPullContainerError: no"}, {Name: "task"}}}},

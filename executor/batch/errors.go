@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -107,7 +106,7 @@ func (x *Executor) answered(err error, status int) (kind, string) {
 	var api smithy.APIError
 	code, message := "", ""
 	if errors.As(err, &api) && api.ErrorCode() != "UnknownError" {
-		code, message = api.ErrorCode(), plainMessage(api.ErrorMessage())
+		code, message = api.ErrorCode(), PlainMessage(api.ErrorMessage())
 	}
 	_, throttles := retry.DefaultThrottleErrorCodes[code]
 	_, late := retry.DefaultRetryableErrorCodes[code]
@@ -123,7 +122,7 @@ func (x *Executor) answered(err error, status int) (kind, string) {
 		return loggedOut, "the credentials are not valid any more (" + said + "): " + x.login().String()
 	case slices.Contains(deniedCodes, code):
 		return notAllowed, "the credentials in use may not do that: " + message + ": allow the action in the policy of that user or role"
-	case code != "" && status >= 400 && closedQueue.MatchString(message):
+	case code != "" && status >= 400 && closedQueue().MatchString(message):
 		return queueClosed, message + ": enable the queue; until then jobs for it wait"
 	case code != "" && status >= 400:
 		return refused, message
@@ -133,13 +132,14 @@ func (x *Executor) answered(err error, status int) (kind, string) {
 
 // closedQueue is what is said of queues that take no jobs at the moment (Batch User Guide,
 // job_queue_parameters: state and status).
-var closedQueue = regexp.MustCompile(`(?i)job ?queue\b.*\b(DISABLED|not (in )?(a )?VALID|CREATING|UPDATING)\b`)
+var closedQueue = lazily(`(?i)job ?queue\b.*\b(DISABLED|not (in )?(a )?VALID|CREATING|UPDATING)\b`)
 
 // framed is how Batch frames what it has to say, as it is seen of the service.
-var framed = regexp.MustCompile(`^Error executing request, Exception : (.*?)(?:, RequestId: [0-9a-fA-F-]+)?$`)
+var framed = lazily(`^Error executing request, Exception : (.*?)(?:, RequestId: [0-9a-fA-F-]+)?$`)
 
-func plainMessage(s string) string {
-	if m := framed.FindStringSubmatch(s); m != nil {
+// PlainMessage returns what an answer of AWS Batch says, without its frame.
+func PlainMessage(s string) string {
+	if m := framed().FindStringSubmatch(s); m != nil {
 		return m[1]
 	}
 	return s

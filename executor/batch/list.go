@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,7 +40,7 @@ func (x *Executor) Find(ctx context.Context, queue, name string) ([]engine.Job, 
 		seen[j.ID] = len(jobs)
 		jobs = append(jobs, j)
 	})
-	if k, ok := kindOf(err); ok && k == refused && noQueue.MatchString(err.Error()) {
+	if k, ok := kindOf(err); ok && k == refused && noQueue().MatchString(err.Error()) {
 		return nil, nil // and it has no jobs
 	}
 	if err != nil {
@@ -52,7 +51,7 @@ func (x *Executor) Find(ctx context.Context, queue, name string) ([]engine.Job, 
 }
 
 // noQueue is what is said of a queue that is not there (live refusals: "JobQueue q not found.").
-var noQueue = regexp.MustCompile(`(?i)job ?queue\b.*\b(not found|does not exist)\b`)
+var noQueue = lazily(`(?i)job ?queue\b.*\b(not found|does not exist)\b`)
 
 // A child is what is kept of a child while the pages of a list come in.
 type child struct {

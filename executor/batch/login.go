@@ -6,6 +6,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"mvdan.cc/sh/v3/syntax"
+
+	"flow/executor/batch/cloud"
 )
 
 // A login is what a person has to do for new credentials.
@@ -31,7 +33,7 @@ func (l login) String() string {
 // of the SDK itself (config, resolveCredentialChain). profile is one that was chosen
 // otherwise than by AWS_PROFILE; it goes before keys in the environment.
 func loginFor(cfg aws.Config, profile string) login {
-	env, shared := sources(cfg)
+	env, shared := cloud.Sources(cfg)
 	switch {
 	case profile != "":
 	case env.Credentials.HasKeys():
@@ -45,19 +47,6 @@ func loginFor(cfg aws.Config, profile string) login {
 var environmentLogin = login{
 	text:    "they come from the environment of flow: export new AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN",
 	restart: true,
-}
-
-// sources returns what the SDK has read of the environment and the shared files.
-func sources(cfg aws.Config) (env config.EnvConfig, shared config.SharedConfig) {
-	for _, s := range cfg.ConfigSources {
-		switch s := s.(type) {
-		case config.EnvConfig:
-			env = s
-		case config.SharedConfig:
-			shared = s
-		}
-	}
-	return env, shared
 }
 
 func profileLogin(env config.EnvConfig, p *config.SharedConfig) login {

@@ -117,6 +117,15 @@ func fits(j *types.JobDefinition, d *Definition) bool {
 	return true
 }
 
+// RegisteredFor returns the workflow whose runs registered a job definition, by its tags.
+// "": it is none of those that flow makes for jobs.
+func RegisteredFor(tags map[string]string) string {
+	if tags[tagContent] == "" {
+		return ""
+	}
+	return tags[tagWorkflow]
+}
+
 // register registers a definition. When nobody knows whether it was, the next look finds it.
 func (x *Executor) register(ctx context.Context, d *Definition) (string, error) {
 	var out *batch.RegisterJobDefinitionOutput

@@ -116,7 +116,7 @@ func byOwnDefinition(in *batch.SubmitJobInput, spec *engine.JobSpec) error {
 	if len(task.Secrets) > 0 {
 		return refuse("secrets belong into the job definition %s itself: AWS Batch cannot add them to a job", task.JobDefinition)
 	}
-	in.JobDefinition, in.Parameters = &task.JobDefinition, task.Parameters
+	in.JobDefinition, in.Parameters, in.ConsumableResourcePropertiesOverride = &task.JobDefinition, task.Parameters, consumablesOf(task)
 	runs := len(task.Command) > 0 || len(task.Shell) > 0
 	if !runs && spec.ArraySize > 0 && !slices.Equal(spec.Tasks, engine.Upto(spec.ArraySize)) {
 		return refuse("the command of the job definition %s would take the tasks %s for 0 to %d, by AWS_BATCH_JOB_ARRAY_INDEX: give the step a command, which is told FLOW_INDEX and FLOW_KEY",

@@ -77,6 +77,15 @@ func TestRequests(t *testing.T) {
 			"ContainerOverrides":{"Command":["/bin/sh","-c",` + string(prelude) + `,"sh","prog","arg"],"ResourceRequirements":[{"Type":"VCPU","Value":"2"},{"Type":"MEMORY","Value":"4096"},{"Type":"GPU","Value":"1"}],
 			"Environment":[{"Name":"E","Value":"v"},{"Name":"FLOW_ATTEMPT","Value":"1"},{"Name":"FLOW_MAP","Value":"1-2,5,"},{"Name":"FLOW_MEMORY_MIB","Value":"4096"},{"Name":"FLOW_RUN_ID","Value":"01jrun"},{"Name":"FLOW_STEP","Value":"step"},{"Name":"FLOW_VCPUS","Value":"2"}]}}`,
 			`{"PlatformCapabilities":["EC2"],"ContainerProperties":` + plainDefault + `}`},
+		{"consumable resources", plainSpec(func(s *engine.JobSpec) {
+			s.Task.Consumables = []engine.Consumable{{Resource: "license", Quantity: 2}, {Resource: "tokens", Quantity: 1}}
+		}),
+			`{` + plainHead + `,` + oneTry + `,"ContainerOverrides":{"Command":["prog","arg"],"Environment":[` + plainEnv + `],"ResourceRequirements":` + plainNeeds + `}}`,
+			`{"PlatformCapabilities":["EC2"],"ContainerProperties":` + plainDefault + `,"ConsumableResourceProperties":{"ConsumableResourceList":[{"ConsumableResource":"license","Quantity":2},{"ConsumableResource":"tokens","Quantity":1}]}}`},
+		{"consumable resources, own definition", plainSpec(func(s *engine.JobSpec) {
+			s.Task = &engine.TaskSpec{JobDefinition: "mine:3", Consumables: []engine.Consumable{{Resource: "license", Quantity: 2}}}
+		}),
+			`{` + plainHead + `,` + oneTry + `,"JobDefinition":"mine:3","ConsumableResourcePropertiesOverride":{"ConsumableResourceList":[{"ConsumableResource":"license","Quantity":2}]}}`, ""},
 		{"container on EC2", plainSpec(func(s *engine.JobSpec) {
 			s.Task.Secrets = map[string]string{"TOKEN": "arn:aws:secretsmanager:us-east-1:1:secret:t", "KEY": "parameter"}
 			s.Task.Container = &engine.Container{

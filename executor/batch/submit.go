@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"sync"
 	"syscall"
 
@@ -55,11 +54,11 @@ func (x *Executor) Submit(ctx context.Context, spec *engine.JobSpec) (engine.Job
 
 // gone is what Batch says of a definition that is not there, as it is seen of the service.
 // It may be said of one that was just registered, too: what is written is not read at once.
-var gone = regexp.MustCompile(`(?i)job ?definition\b.*\b(does not exist|not found|not in ACTIVE|INACTIVE)\b`)
+var gone = lazily(`(?i)job ?definition\b.*\b(does not exist|not found|not in ACTIVE|INACTIVE)\b`)
 
 func isGone(err error) bool {
 	k, ok := kindOf(err)
-	return ok && k == refused && gone.MatchString(err.Error())
+	return ok && k == refused && gone().MatchString(err.Error())
 }
 
 // notSubmitted is the error of a step on the way to SubmitJob: whatever became of that, the
