@@ -19,6 +19,7 @@ type arg struct {
 	nameRange hcl.Range
 	spec      *argSpec
 	inherited bool // stands in the `defaults` block
+	infra     bool // stands in a block about AWS Batch itself
 	refs      refs
 }
 
@@ -49,7 +50,8 @@ type workflowConfig struct {
 	name     string
 	rng      hcl.Range
 	args     args
-	defaults *stepConfig // nil: no such block; its name is ""
+	defaults *stepConfig  // nil: no such block; its name is ""
+	budget   *blockConfig // nil: none
 }
 
 type localConfig struct {

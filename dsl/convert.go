@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/big"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -172,12 +171,12 @@ func toEntries(v cty.Value) ([]entry, error) {
 	return out, nil
 }
 
-var sizePattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)$`)
+var sizePattern = lazily(`^([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)$`)
 
 // parseMiB reads a size such as "4 GiB", "512MiB" or "512" (MiB), and rounds it up to
 // whole MiB.
 func parseMiB(s string) (int, error) {
-	m := sizePattern.FindStringSubmatch(strings.TrimSpace(s))
+	m := sizePattern().FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil {
 		return 0, fmt.Errorf("%q is no size; write \"4 GiB\", \"512 MiB\" or a number of MiB", s)
 	}
@@ -231,12 +230,12 @@ func toGiB(v cty.Value) (int, error) {
 	return (mib + 1023) / 1024, err
 }
 
-var durationPattern = regexp.MustCompile(`^(?:([0-9]+)d)?([0-9hms.µun]*)$`)
+var durationPattern = lazily(`^(?:([0-9]+)d)?([0-9hms.µun]*)$`)
 
 // parseDuration reads a duration as Go has it ("90s", "1h30m"), with days: "1d12h".
 func parseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no duration; write \"90s\", \"30m\", \"2h\", \"1h30m\" or \"1d\"", s)
-	m := durationPattern.FindStringSubmatch(strings.TrimSpace(s))
+	m := durationPattern().FindStringSubmatch(strings.TrimSpace(s))
 	if m == nil || m[1] == "" && m[2] == "" {
 		return 0, bad
 	}

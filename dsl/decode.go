@@ -43,9 +43,11 @@ func (d *decoder) file(file *hcl.File) {
 			d.steps = append(d.steps, b)
 		case "output":
 			d.outputBlock(b)
+		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable:
+			d.infraBlock(b)
 		default:
 			d.errorf(b.DefRange, "Block not supported yet",
-				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step and output.", b.Type)
+				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, %s.", b.Type, list(infraKinds, "and"))
 			d.hideLabels(b.Labels)
 		}
 	}
@@ -88,10 +90,10 @@ func (d *decoder) hideText(src []byte) {
 		if len(fields) < 2 {
 			continue
 		}
-		switch fields[0] {
-		case "step", "variable":
+		switch {
+		case fields[0] == "step", fields[0] == "variable", isInfra(fields[0]):
 			d.p.lost.hidden[strings.Trim(fields[1], `"{`)] = true
-		case "locals":
+		case fields[0] == "locals":
 			d.p.lost.anyLocals = true
 		}
 	}
@@ -166,9 +168,12 @@ func (d *decoder) workflowBlock(b *hcl.Block) {
 	w := &workflowConfig{name: b.Labels[0], rng: b.DefRange}
 	d.name(b, w.name, b.LabelRanges[0])
 	var blocks hcl.Blocks
-	w.args, blocks, _ = d.block(b.Body, workflowArgs, hcl.BlockHeaderSchema{Type: "defaults"})
+	w.args, blocks, _ = d.block(b.Body, workflowArgs, hcl.BlockHeaderSchema{Type: "defaults"}, hcl.BlockHeaderSchema{Type: "budget"})
 	if def := d.only(blocks, "defaults"); def != nil {
 		w.defaults = d.defaultsBlock(def)
+	}
+	if b := d.only(blocks, "budget"); b != nil {
+		w.budget = d.budgetBlock(b)
 	}
 	d.p.workflow = w
 }

@@ -19,6 +19,7 @@ type evaluator struct {
 	locals    map[*localConfig]cty.Value
 	fixed     map[*localConfig]cty.Value // of locals that use no step; shared by evaluators
 	steps     map[*stepConfig]cty.Value
+	names     map[*infraConfig]cty.Value // in AWS
 	// stepValue makes what step.<name> is.
 	stepValue func(*stepConfig) cty.Value
 	// skipped is that of the task: which step that is referred to was skipped.
@@ -28,6 +29,9 @@ type evaluator struct {
 	// originals maps paths to what they were before cty normalized them to Unicode NFC:
 	// to a file system those are different names.
 	originals map[string]string
+	// totals tell how much there is of consumable resources, by name in AWS, as far as it is
+	// known.
+	totals map[string]int64
 }
 
 // pathText returns a path as a value.
@@ -74,6 +78,7 @@ func (p *Program) varsValue(vals map[string]cty.Value) cty.Value {
 type nameSet struct {
 	locals []*localConfig
 	steps  []*stepConfig
+	infra  []*infraConfig
 }
 
 // of adds what the references r need.
@@ -83,6 +88,9 @@ func (n *nameSet) of(r *refs) {
 		if !s.elem {
 			n.steps = append(n.steps, s.step)
 		}
+	}
+	for _, c := range r.infra {
+		n.infra = append(n.infra, c.block)
 	}
 }
 
@@ -115,6 +123,9 @@ func (ev *evaluator) context(n nameSet) *hcl.EvalContext {
 			}
 		}
 		root["step"] = cty.ObjectVal(obj)
+	}
+	if len(n.infra) > 0 {
+		ev.addInfra(root, n.infra)
 	}
 	return &hcl.EvalContext{Variables: root, Functions: ev.functions}
 }

@@ -33,6 +33,8 @@ func FuzzLoad(f *testing.F) {
 		show(p, diags)
 		if !diags.HasErrors() {
 			p.Bind(VarInput{}, RunContext{ID: "01run"})
+			p.Infra(VarInput{})
+			p.Sketch(VarInput{}, RunContext{})
 		}
 	})
 }
@@ -40,7 +42,7 @@ func FuzzLoad(f *testing.F) {
 // TestBrokenFiles loads every beginning of a large valid file, and the file without each
 // of its lines: names that are lost in such ways must end in diagnostics, not worse.
 func TestBrokenFiles(t *testing.T) {
-	for _, name := range []string{"everything.hcl", "twin.hcl.json"} {
+	for _, name := range []string{"everything.hcl", "twin.hcl.json", "infra.hcl", "infra.hcl.json"} {
 		src, err := os.ReadFile(filepath.Join("testdata/valid-files", name))
 		if err != nil {
 			t.Fatal(err)

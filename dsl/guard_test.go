@@ -71,8 +71,32 @@ func slowness(t *testing.T) float64 {
 }
 
 // checkCheap runs f and fails if it takes more than a second of a quiet machine, or memory
-// of more than 200 MB at its peak.
+// of more than 200 MB at its peak. What else the machine does only makes it slower, so of
+// what takes long the shortest of three runs counts.
 func checkCheap(t *testing.T, f func()) {
+	t.Helper()
+	limit := time.Second
+	if raceEnabled {
+		limit *= 15
+	}
+	for try := 1; ; try++ {
+		took, mb := expense(t, f)
+		t.Logf("%v, %d MB", took, mb)
+		if mb > 200 {
+			t.Errorf("took %d MB", mb)
+		}
+		if took <= limit || took <= time.Duration(float64(limit)*slowness(t)) {
+			return
+		}
+		if try == 3 {
+			t.Errorf("took %v", took)
+			return
+		}
+	}
+}
+
+// expense returns the processor time that f takes, and the memory at its peak, in MB.
+func expense(t *testing.T, f func()) (took time.Duration, mb int64) {
 	t.Helper()
 	runtime.GC()
 	var before runtime.MemStats
@@ -80,7 +104,7 @@ func checkCheap(t *testing.T, f func()) {
 	// So that garbage, of which Go lets there be as much as there is live memory, does not count.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(before.HeapInuse) + 200<<20))
 	stop, done := make(chan struct{}), make(chan uint64)
-	go func() { // the peak, as far as a sample every millisecond sees it
+	go func() { // the peak, as far as a sample every few milliseconds sees it
 		var peak uint64
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
@@ -99,21 +123,11 @@ func checkCheap(t *testing.T, f func()) {
 	runtime.LockOSThread() // other tests, and other work on the machine, do not count
 	start := threadTime(t)
 	f()
-	took := threadTime(t) - start
+	took = threadTime(t) - start
 	runtime.UnlockOSThread()
 	close(stop)
 	peak := <-done
-	limit := time.Second
-	if raceEnabled {
-		limit *= 15
-	}
-	if took > limit && took > time.Duration(float64(limit)*slowness(t)) {
-		t.Errorf("took %v", took)
-	}
-	if mb := int64(peak-min(peak, before.HeapInuse+before.StackInuse)) >> 20; mb > 200 {
-		t.Errorf("took %d MB", mb)
-	}
-	t.Logf("%v, %d MB", took, int64(peak-min(peak, before.HeapInuse+before.StackInuse))>>20)
+	return took, int64(peak-min(peak, before.HeapInuse+before.StackInuse)) >> 20
 }
 
 // threadTime is the processor time that this thread has used.

@@ -44,8 +44,8 @@ func improve(diags hcl.Diagnostics, files map[string]*hcl.File) hcl.Diagnostics 
 		case "Variables not allowed":
 			c.Detail = "Nothing can be referred to here: this is a value that is written out. Strings stand in quotes."
 		case "Unsupported argument":
-			if m := quotedName.FindStringSubmatch(c.Detail); m != nil && !didYouMean.MatchString(c.Detail) && otherPlaces[m[1]] != "" {
-				c.Detail += " " + otherPlaces[m[1]]
+			if m := quotedName.FindStringSubmatch(c.Detail); m != nil && !didYouMean.MatchString(c.Detail) {
+				c.Detail += otherPlace(m[1])
 			}
 		case "Invalid character":
 			if c.Detail == "This character is not used within the language." {
@@ -278,17 +278,37 @@ var otherNames = map[string]string{
 // otherPlaces are arguments that people write where other engines have them, and what to
 // write here.
 var otherPlaces = map[string]string{
-	"cpus":       "A step says it in a block: resources { vcpus = 4 }.",
-	"vcpus":      "A step says it in a block: resources { vcpus = 4 }.",
-	"threads":    "A step says it in a block: resources { vcpus = 4 }; a script finds it in $FLOW_VCPUS.",
-	"memory":     "A step says it in a block: resources { memory = \"4 GiB\" }.",
-	"mem":        "A step says it in a block: resources { memory = \"4 GiB\" }.",
-	"gpus":       "A step says it in a block: resources { gpus = 1 }.",
-	"disk":       "A step says it in a block: resources { disk = \"20 GiB\" }.",
-	"attempts":   "A step says it in a block: retry { attempts = 3 }.",
-	"retries":    "A step says it in a block: retry { attempts = 3 }.",
-	"maxRetries": "A step says it in a block: retry { attempts = 3 }.",
+	"cpus":       "It stands in a block: resources { vcpus = 4 }.",
+	"vcpus":      "It stands in a block: resources { vcpus = 4 }.",
+	"threads":    "It stands in a block: resources { vcpus = 4 }; a script finds it in $FLOW_VCPUS.",
+	"memory":     "It stands in a block: resources { memory = \"4 GiB\" }.",
+	"mem":        "It stands in a block: resources { memory = \"4 GiB\" }.",
+	"gpus":       "It stands in a block: resources { gpus = 1 }.",
+	"disk":       "It stands in a block: resources { disk = \"20 GiB\" }.",
+	"attempts":   "It stands in a block: retry { attempts = 3 }.",
+	"retries":    "It stands in a block: retry { attempts = 3 }.",
+	"maxRetries": "It stands in a block: retry { attempts = 3 }.",
+	"env":        "A job definition says it as environment = { NAME = \"value\" }.",
 	"count":      "For that many tasks write for_each = range(n).",
+}
+
+// otherPlace says what to write for an argument that is known elsewhere, after a space, or "".
+func otherPlace(name string) string {
+	if hint := otherPlaces[name]; hint != "" {
+		return " " + hint
+	}
+	if strings.ToLower(name) == name {
+		return ""
+	}
+	same := func(s string) bool { return strings.EqualFold(strings.ReplaceAll(s, "_", ""), name) }
+	for _, kind := range infraKinds {
+		for _, a := range infraArgs[kind] {
+			if same(a.name) {
+				return fmt.Sprintf(" What AWS calls %s is written %s.", name, a.name)
+			}
+		}
+	}
+	return ""
 }
 
 func plural(n int, what string) string {

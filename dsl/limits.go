@@ -2,7 +2,6 @@ package dsl
 
 import (
 	"fmt"
-	"regexp"
 	"unicode/utf8"
 )
 
@@ -19,13 +18,13 @@ const (
 )
 
 var (
-	imagePattern      = regexp.MustCompile(`^[A-Za-z0-9_:./#@-]{1,255}$`) // ContainerProperties.image
-	resourcePattern   = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}$`)      // names of queues and definitions
-	definitionPattern = regexp.MustCompile(`^[a-zA-Z0-9_-]{1,128}(:[0-9]+)?$`)
-	exitPattern       = regexp.MustCompile(`^[0-9]*\*?$`)                 // EvaluateOnExit.onExitCode
-	reasonPattern     = regexp.MustCompile(`^[0-9A-Za-z.:\s]*\*?$`)       // onReason, onStatusReason
-	userPattern       = regexp.MustCompile(`^[a-z0-9_][a-z0-9_-]{0,30}$`) // ContainerProperties.user
-	volumePattern     = regexp.MustCompile(`^[A-Za-z0-9_-]{1,255}$`)      // Volume.name
+	imagePattern      = lazily(`^[A-Za-z0-9_:./#@-]{1,255}$`) // ContainerProperties.image
+	resourcePattern   = lazily(`^[a-zA-Z0-9_-]{1,128}$`)      // names of queues and definitions
+	definitionPattern = lazily(`^[a-zA-Z0-9_-]{1,128}(:[0-9]+)?$`)
+	exitPattern       = lazily(`^[0-9]*\*?$`)                 // EvaluateOnExit.onExitCode
+	reasonPattern     = lazily(`^[0-9A-Za-z.:\s]*\*?$`)       // onReason, onStatusReason
+	userPattern       = lazily(`^[a-z0-9_][a-z0-9_-]{0,30}$`) // ContainerProperties.user
+	volumePattern     = lazily(`^[A-Za-z0-9_-]{1,255}$`)      // Volume.name
 )
 
 // checkTag returns why a tag is not possible, or "".
@@ -52,7 +51,7 @@ func checkPattern(p string, exit bool) string {
 		return "The pattern is empty. Leave it out, or write \"*\" for anything."
 	case len(p) > maxPattern:
 		return fmt.Sprintf("A pattern has at most %d characters.", maxPattern)
-	case !allowed.MatchString(p):
+	case !allowed().MatchString(p):
 		return fmt.Sprintf("A pattern is made of %s, with at most one * at its end, as AWS Batch has it (evaluateOnExit). End it with * before the first other character.", what)
 	}
 	return ""

@@ -123,6 +123,10 @@ func (p *Program) defaultName() string {
 	return name
 }
 
+// Named reports whether the workflow has a workflow block with its name. Else it has that of
+// its file, as others may.
+func (p *Program) Named() bool { return p.workflow != nil }
+
 // build makes the engine's view of the program, without what depends on variables.
 func (p *Program) build() *engine.Workflow {
 	wf := &engine.Workflow{

@@ -16,7 +16,7 @@ import (
 // number of times.
 type Program struct {
 	// Workflow has everything that does not depend on variables: names, the graph,
-	// places. What variables decide (work_dir, max_parallel, tolerances, ...) is
+	// places. What variables decide (work_dir, max_parallel, tolerances, budget, infra, ...) is
 	// filled in by Bind, in Template.Workflow.
 	Workflow *engine.Workflow
 	// Files are the parsed files by name, for printing diagnostics.
@@ -33,6 +33,7 @@ type Program struct {
 	steps     []*stepConfig  // in source order
 	stepIndex map[string]*stepConfig
 	outputs   []*outputConfig
+	infra     []*infraConfig // in source order
 	variables map[string]*Variable
 	budget    *budget
 	functions map[string]function.Function // what runs

@@ -16,6 +16,7 @@ import (
 type refs struct {
 	locals  []*localConfig // each once
 	steps   []stepRef
+	infra   []infraRef // each block once
 	each    bool
 	eachVal bool // each.value.value
 	attempt bool
@@ -56,6 +57,7 @@ func (l *lostNames) hides(name string) bool { return l.anything || l.hidden[name
 type analysis struct {
 	p     *Program
 	diags hcl.Diagnostics
+	early bool // cycles were not looked for yet
 }
 
 var rootNames = []string{"var", "local", "step", "each", "attempt", "run", "path"}
@@ -119,6 +121,8 @@ func (an *analysis) analyze(a *arg, step *stepConfig) {
 			an.member(r, trav, "run", []string{"id", "time", "workflow"})
 		case "path":
 			an.member(r, trav, "path", []string{"module", "workflow"})
+		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable:
+			an.infraRef(a, trav)
 		default:
 			an.unknownRoot(a, trav)
 		}
@@ -145,6 +149,8 @@ func (an *analysis) forbidden(a *arg, trav hcl.Traversal, root string) {
 	a.refs.lost = append(a.refs.lost, root)
 	detail := whyForbidden[root]
 	switch {
+	case a.infra:
+		detail = "What a workflow says of AWS Batch itself holds for all of its runs, so it knows nothing of steps and runs; use variables, or values that are written out."
 	case !a.inherited:
 	case root == "each":
 		detail = "\"each\" cannot be used in defaults, which also hold for steps without for_each. Give the argument in the step itself."
@@ -170,6 +176,8 @@ func (an *analysis) unknownRoot(a *arg, trav hcl.Traversal) {
 		detail += " In a script, $FLOW_VCPUS and $FLOW_MEMORY_MIB tell what the task may use."
 	case suggest(root, rootNames) != "":
 		detail += suggest(root, rootNames)
+	case suggest(root, infraKinds) != "":
+		detail += suggest(root, infraKinds)
 	default:
 		detail += " References begin with " + strings.Join(rootNames[:len(rootNames)-1], ", ") + " or " + rootNames[len(rootNames)-1] + "."
 	}
@@ -237,7 +245,7 @@ func (an *analysis) local(a *arg, r *refs, trav hcl.Traversal, name string) {
 
 // localUses reports a local value that uses what a may not, at the use.
 func (an *analysis) localUses(a *arg, l *localConfig, rng hcl.Range) {
-	if a.spec == &localArg {
+	if a.spec == &localArg || an.early {
 		return // locals themselves: seen where they are used
 	}
 	steps, run := l.reach()

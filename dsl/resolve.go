@@ -24,7 +24,7 @@ func (p *Program) resolve() hcl.Diagnostics {
 	for _, l := range p.localList {
 		an.analyze(l.arg, nil)
 	}
-	an.localCycles()
+	an.resolveInfra()
 
 	if w := p.workflow; w != nil {
 		for _, a := range w.args {
@@ -32,6 +32,11 @@ func (p *Program) resolve() hcl.Diagnostics {
 		}
 		if w.defaults != nil {
 			w.defaults.each(func(a *arg) { an.analyze(a, nil) })
+		}
+		if w.budget != nil {
+			for _, a := range w.budget.args {
+				an.analyze(a, nil)
+			}
 		}
 	}
 	for _, s := range p.steps {
@@ -321,31 +326,6 @@ func components(n int, edges func(int) []edge) [][]int {
 		}
 	}
 	return found
-}
-
-func (an *analysis) localCycles() {
-	all := an.p.localList
-	at := make(map[*localConfig]int, len(all))
-	for i, l := range all {
-		at[l] = i
-	}
-	edges := func(i int) []edge {
-		var out []edge
-		for _, o := range all[i].refs.locals {
-			out = append(out, edge{at[o], all[i].expr.Range()})
-		}
-		return out
-	}
-	for _, c := range cycles(len(all), edges) {
-		for _, i := range c.set {
-			all[i].cyclic = true
-		}
-		names := []string{}
-		for _, e := range c.way {
-			names = append(names, "local."+all[e.to].name)
-		}
-		an.cycle("Local values refer to each other", c.way, names)
-	}
 }
 
 func (an *analysis) stepCycles() {

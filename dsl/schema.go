@@ -29,6 +29,9 @@ type argSpec struct {
 	// apply puts the value of the argument into the spec of a task; nil for the ones
 	// that shape the step itself and are looked at by name.
 	apply func(*task, *arg)
+	// takes: the kind of block about AWS Batch itself that is named, or given as a whole;
+	// "": none.
+	takes string
 }
 
 // A blockSpec is the arguments of a kind of block.
@@ -57,13 +60,15 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "locals"},
 	{Type: "step", LabelNames: []string{"name"}},
 	{Type: "output", LabelNames: []string{"name"}},
+	{Type: kindEnvironment, LabelNames: []string{"name"}},
+	{Type: kindQueue, LabelNames: []string{"name"}},
+	{Type: kindDefinition, LabelNames: []string{"name"}},
+	{Type: kindPolicy, LabelNames: []string{"name"}},
+	{Type: kindConsumable, LabelNames: []string{"name"}},
 	// These are reserved.
 	{Type: "schedule", LabelNames: []string{"name"}},
 	{Type: "notify", LabelNames: []string{"name"}},
 	{Type: "module", LabelNames: []string{"name"}},
-	{Type: "compute_environment", LabelNames: []string{"name"}},
-	{Type: "job_queue", LabelNames: []string{"name"}},
-	{Type: "job_definition", LabelNames: []string{"name"}},
 }}
 
 // configSchema is that of flow.config.hcl.
@@ -96,6 +101,8 @@ var workflowArgs = blockSpec{
 	{name: "tags", uses: useRun},
 }
 
+var budgetArgs = blockSpec{{name: "max_usd"}, {name: "on_exceed"}}
+
 var (
 	stepArgs = blockSpec{
 		{name: "description"},
@@ -104,8 +111,8 @@ var (
 		{name: "script_file", uses: useTask, apply: (*task).setScriptFile},
 		{name: "shell", uses: useTask, inDefaults: true, apply: (*task).setShell},
 		{name: "image", uses: useTask, inDefaults: true, apply: (*task).setImage},
-		{name: "queue", uses: useTask, inDefaults: true, apply: (*task).setQueue},
-		{name: "job_definition", uses: useTask, inDefaults: true, apply: (*task).setJobDefinition},
+		{name: "queue", uses: useTask, inDefaults: true, takes: kindQueue, apply: (*task).setQueue},
+		{name: "job_definition", uses: useTask, inDefaults: true, takes: kindDefinition, apply: (*task).setJobDefinition},
 		{name: "parameters", uses: useTask, inDefaults: true, merges: true, apply: (*task).setParameters},
 		{name: "inputs", uses: useTask, inDefaults: true, merges: true, apply: (*task).setInputs},
 		{name: "env", uses: useTask, inDefaults: true, merges: true, apply: (*task).setEnv},
@@ -121,6 +128,7 @@ var (
 		{name: "max_parallel", inDefaults: true},
 		{name: "tags", uses: useTask, inDefaults: true, merges: true, apply: (*task).setTags},
 		{name: "priority", uses: useTask, inDefaults: true, apply: (*task).setPriority},
+		{name: "consumable_resources", uses: useTask, inDefaults: true, merges: true, apply: (*task).setConsumables},
 	}
 	resourceArgs = blockSpec{
 		{name: "vcpus", uses: useTries},
@@ -136,7 +144,7 @@ var (
 		{name: "delay", uses: useTask},
 		{name: "memory", uses: useTries},
 		{name: "vcpus", uses: useTries},
-		{name: "queue", uses: useTask},
+		{name: "queue", uses: useTask, takes: kindQueue},
 	}
 	containerArgs = blockSpec{
 		{name: "user", uses: useTask},

@@ -118,7 +118,7 @@ func hintOne(d *hcl.Diagnostic, src []byte, scripts []script) (*hcl.Diagnostic, 
 
 var (
 	templateKeyword = regexp.MustCompile(`^~?\s*(if|for|else|endif|endfor)\b`)
-	flowName        = regexp.MustCompile(`\b(var|local|step|each|run|path|module|job_queue)\.`)
+	flowName        = regexp.MustCompile(`\b(var|local|step|each|run|path|module|compute_environment|job_queue|job_definition|scheduling_policy|consumable_resource)\.`)
 )
 
 func firstParagraph(s string) string {

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -245,11 +244,11 @@ func checked(v cty.Value, check func(string) error) (string, error) {
 }
 
 // regionPattern is what names of AWS regions look like: us-east-1, ap-southeast-2, us-gov-west-1.
-var regionPattern = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
+var regionPattern = lazily(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 
 // CheckRegion says what is wrong with the name of an AWS region.
 func CheckRegion(s string) error {
-	if !regionPattern.MatchString(s) {
+	if !regionPattern().MatchString(s) {
 		return fmt.Errorf("%q is no AWS region, such as \"eu-central-1\"", s)
 	}
 	return nil
@@ -266,7 +265,7 @@ func CheckEndpoint(s string) error {
 
 // CheckImage says what is wrong with the name of a container image.
 func CheckImage(s string) error {
-	if !imagePattern.MatchString(s) {
+	if !imagePattern().MatchString(s) {
 		return fmt.Errorf("%q is no name of a container image, such as \"debian:13\"", s)
 	}
 	return nil
@@ -274,7 +273,7 @@ func CheckImage(s string) error {
 
 // CheckQueue says what is wrong with the name or ARN of a job queue.
 func CheckQueue(s string) error {
-	if !resourcePattern.MatchString(s) && !strings.HasPrefix(s, "arn:") {
+	if !resourcePattern().MatchString(s) && !strings.HasPrefix(s, "arn:") {
 		return fmt.Errorf("%q is no name of a job queue (letters, digits, _ and -, at most 128) and no ARN", s)
 	}
 	return nil

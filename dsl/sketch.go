@@ -25,6 +25,7 @@ func (p *Program) Sketch(in VarInput, run RunContext) (*engine.Workflow, map[eng
 	}
 	b, _ := p.check(ev)
 	wf := p.bound(b, run)
+	wf.Infra, _ = p.checkInfra(ev, true)
 	specs := make(map[engine.StepName]*engine.TaskSpec, len(p.steps))
 	for _, s := range p.steps {
 		base := &engine.TaskSpec{Image: run.Defaults.Image, Queue: run.Defaults.Queue, Tags: wf.Tags}

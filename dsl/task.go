@@ -27,6 +27,8 @@ type task struct {
 	own bool
 	// sketch: see Program.Sketch. What is unknown in a list has a text in its place.
 	sketch bool
+	// infra: it is no task, but a block about AWS Batch itself.
+	infra bool
 	// skipped tells which of the steps that r refers to has no result since it was
 	// skipped, or "". nil: none has.
 	skipped func(r *refs) string
@@ -69,6 +71,9 @@ func (t *task) wrong(what string, rng hcl.Range, err error) {
 		summary = "Sensitive value"
 	}
 	text := err.Error()
+	if t.infra && errors.Is(err, errSensitive) {
+		text = "a sensitive value cannot be used here, since AWS would store and show it; use a variable that is not sensitive"
+	}
 	if end := text[len(text)-1]; end != '.' && end != '?' {
 		text += "."
 	}
@@ -214,6 +219,19 @@ func (t *task) pairs(a *arg, each func(name, value string, present bool)) {
 	}
 }
 
+// keyRange is keyRange where a key may be an expression.
+func (t *task) keyRange(expr hcl.Expression, key string) (k, v hcl.Range) {
+	if pairs, diags := hcl.ExprMap(expr); !diags.HasErrors() {
+		for _, p := range pairs {
+			name, diags := p.Key.Value(t.ctx)
+			if text, err := toText(name); !diags.HasErrors() && err == nil && text == key {
+				return p.Key.Range(), p.Value.Range()
+			}
+		}
+	}
+	return expr.Range(), expr.Range()
+}
+
 // merged returns a copy of m, which may be nil, to add to.
 func merged(m map[string]string) map[string]string {
 	if m == nil {
@@ -285,7 +303,7 @@ func (t *task) setImage(a *arg) {
 	if !ok {
 		return
 	}
-	if !imagePattern.MatchString(s) {
+	if !imagePattern().MatchString(s) {
 		t.errorf(a.expr.Range(), "%q is no name of a container image; write for example \"debian:13\" or \"public.ecr.aws/lab/tools@sha256:...\" (at most 255 characters).", s)
 		return
 	}
@@ -293,7 +311,7 @@ func (t *task) setImage(a *arg) {
 }
 
 func (t *task) setQueue(a *arg) {
-	s, ok := t.text(a)
+	s, ok := value(t, a, blockText)
 	if !ok {
 		return
 	}
@@ -305,11 +323,11 @@ func (t *task) setQueue(a *arg) {
 }
 
 func (t *task) setJobDefinition(a *arg) {
-	s, ok := t.text(a)
+	s, ok := value(t, a, blockText)
 	if !ok {
 		return
 	}
-	if !definitionPattern.MatchString(s) && !strings.HasPrefix(s, "arn:") {
+	if !definitionPattern().MatchString(s) && !strings.HasPrefix(s, "arn:") {
 		t.errorf(a.expr.Range(), "%q is no job definition; write its name, name:revision, or its ARN.", s)
 		return
 	}

@@ -112,7 +112,7 @@ func (t *task) rule(b *ruleConfig, attempts int) []engine.RetryRule {
 		case "delay":
 			r.Delay, _ = value(t, a, toDuration)
 		case "queue":
-			r.Queue, _ = t.text(a)
+			r.Queue, _ = value(t, a, blockText)
 		case "memory":
 			r.MemoryMiB = each(t, a, attempts, toMiB)
 		case "vcpus":
@@ -224,7 +224,7 @@ func (t *task) setContainer() {
 	for _, a := range t.visited(b.args) {
 		switch a.name {
 		case "user":
-			c.User, _ = value(t, a, matching(userPattern.MatchString, "a user is a name or a number of at most 31 characters: lower-case letters, digits, _ and -"))
+			c.User, _ = value(t, a, matching(fits(userPattern), "a user is a name or a number of at most 31 characters: lower-case letters, digits, _ and -"))
 		case "job_role":
 			c.JobRole, _ = t.text(a)
 		case "execution_role":
@@ -337,7 +337,7 @@ func toUlimit(e entry) (engine.Ulimit, error) {
 
 func (t *task) volume(b *volumeConfig) engine.Volume {
 	v := engine.Volume{Name: b.name}
-	if !volumePattern.MatchString(b.name) {
+	if !volumePattern().MatchString(b.name) {
 		t.errorf(b.rng, "%q is no name of a volume: letters, digits, _ and - only.", b.name)
 	}
 	for _, a := range b.args {

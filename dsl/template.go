@@ -38,6 +38,7 @@ type Template struct {
 	fixed map[*localConfig]cty.Value // of this run: locals that use no step
 	// originals are paths as they are on disk, by what cty made of them; see evaluator.
 	originals map[string]string
+	totals    map[string]int64 // see evaluator
 }
 
 // Bind gives a program the values of its variables, and checks everything that these
@@ -78,6 +79,7 @@ func (p *Program) Bind(in VarInput, run RunContext) (*Template, hcl.Diagnostics)
 		t.stored[v.Name] = string(raw)
 	}
 	t.wf = p.bound(b, run)
+	t.totals = totalsOf(t.wf.Infra)
 	t.base = engine.TaskSpec{Image: run.Defaults.Image, Queue: run.Defaults.Queue, Tags: t.wf.Tags}
 	return t, diags
 }
@@ -87,6 +89,7 @@ func (p *Program) bound(b *bound, run RunContext) *engine.Workflow {
 	wf := *p.Workflow
 	wf.Description, wf.MaxParallel, wf.Timeout = b.wf.Description, b.wf.MaxParallel, b.wf.Timeout
 	wf.Executor, wf.OnLost = b.wf.Executor, b.wf.OnLost
+	wf.Budget, wf.Infra = b.wf.Budget, b.wf.Infra
 	if wf.Tags = b.wf.Tags; len(run.Defaults.Tags) > 0 {
 		wf.Tags = maps.Clone(run.Defaults.Tags)
 		maps.Copy(wf.Tags, b.wf.Tags)
@@ -162,6 +165,7 @@ func (t *Template) scope(s engine.Scope) *runScope {
 		fixed:     t.fixed,
 		steps:     map[*stepConfig]cty.Value{},
 		originals: t.originals,
+		totals:    t.totals,
 	}
 	r := &runScope{ev: ev, scope: s, base: &t.base, views: map[*stepConfig]*view{}, items: map[*stepConfig]*items{}}
 	ev.stepValue, ev.skipped = r.stepValue, r.skipped

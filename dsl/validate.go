@@ -87,7 +87,7 @@ type shape struct {
 
 // A bound is what variables decide about a workflow.
 type bound struct {
-	wf     engine.Workflow // its scalar fields
+	wf     engine.Workflow // its scalar fields, budget and infra
 	shapes map[*stepConfig]shape
 }
 
@@ -100,6 +100,9 @@ func (p *Program) check(ev *evaluator) (*bound, hcl.Diagnostics) {
 	}
 	diags := ev.diags
 	ev.diags = nil
+	infra, infraDiags := p.checkInfra(ev, false) // steps ask for what it has
+	out.wf.Infra = infra
+	diags = append(diags, infraDiags...)
 	if w := p.workflow; w != nil {
 		diags = append(diags, p.checkWorkflow(ev, w, &out.wf)...)
 		if w.defaults != nil {
@@ -126,6 +129,11 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 	var n nameSet
 	for _, a := range w.args {
 		n.of(&a.refs)
+	}
+	if w.budget != nil {
+		for _, a := range w.budget.args {
+			n.of(&a.refs)
+		}
 	}
 	t := &task{ev: ev, ctx: ev.context(n), spec: &engine.TaskSpec{}}
 	for _, a := range w.args {
@@ -160,6 +168,9 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 			t.setTags(a)
 			wf.Tags = t.spec.Tags
 		}
+	}
+	if w.budget != nil {
+		wf.Budget = t.checkBudget(w.budget)
 	}
 	return t.diags
 }

@@ -43,7 +43,12 @@ const autoFile = "flow.vars.hcl"
 // values returns the value of every variable of p, by name. Values of sensitive
 // variables are marked. What has an error is there too, as unknown.
 func (p *Program) values(in VarInput) (map[string]cty.Value, hcl.Diagnostics) {
-	r := &varReader{p: p, given: map[string]given{}, stored: in.Stored}
+	return p.valuesOf(in, func(string) bool { return true })
+}
+
+// valuesOf is values where only some variables need one; of others it may be unknown.
+func (p *Program) valuesOf(in VarInput, needed func(name string) bool) (map[string]cty.Value, hcl.Diagnostics) {
+	r := &varReader{p: p, given: map[string]given{}, stored: in.Stored, needed: needed}
 	p.budget.reset()
 	r.env(in.Env)
 	if in.AutoFiles {
@@ -83,6 +88,7 @@ type varReader struct {
 	stored map[string]string
 	diags  hcl.Diagnostics
 	unread bool // a file could not be read, which was told
+	needed func(name string) bool
 }
 
 // A sourced is the Extra of a diagnostic that lies in a file which is no part of the
@@ -262,7 +268,7 @@ func (r *varReader) value(v *Variable) cty.Value {
 			r.errorf(v.Range.Ptr(), "Missing value for variable", "%s sets variable %q to null, and it is not nullable and has no default.", g.from, v.Name)
 			return r.mark(v, cty.UnknownVal(v.typ))
 		}
-	case v.Required && r.unread: // it may well be in what could not be read
+	case v.Required && (r.unread || !r.needed(v.Name)): // it may well be in what could not be read
 		return r.mark(v, cty.UnknownVal(v.typ))
 	case v.Required:
 		r.errorf(v.Range.Ptr(), "Missing value for variable",
