@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 . workflows/fetch-lib.sh
 
 go mod download
-tools make=make gcc=gcc podman=podman runc=runc busybox=busybox-static dockerd=docker.io
+tools make=make gcc=gcc podman=podman runc=runc busybox=busybox-static dockerd=docker.io docker-registry=docker-registry
 for w in genome video nightly; do workflows/$w/fetch.sh; done
 executor/local/endpoint/judges/fetch.sh
