@@ -4,7 +4,7 @@ SHELL       := bash
 BIN         := bin/flow
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
-LDFLAGS     := -s -w -X main.version=$(VERSION)
+LDFLAGS     := -s -w -X main.release=$(VERSION)
 GOBIN       := $(shell $(GO) env GOPATH)/bin
 GOLANGCI    := v2.15.0
 SEEDS       ?= 20000

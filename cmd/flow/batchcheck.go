@@ -209,7 +209,7 @@ func (s *session) sketches(f *runFlags) (*engine.Workflow, map[engine.StepName]*
 
 // planBatch checks the plan of a run on AWS Batch, and says what it means there; nil for a
 // run elsewhere. What Batch would refuse is printed.
-func (s *session) planBatch(ctx context.Context, f *runFlags, plan *engine.Plan) (*batchPlan, error) {
+func (s *session) planBatch(ctx context.Context, f *runFlags, plan *engine.Plan, past []*engine.Run) (*batchPlan, error) {
 	if s.executor != batchExecutor {
 		return nil, nil
 	}
@@ -218,7 +218,7 @@ func (s *session) planBatch(ctx context.Context, f *runFlags, plan *engine.Plan)
 	if err != nil {
 		return nil, err
 	}
-	return newBatchPlan(plan, c, sketches), nil
+	return newBatchPlan(plan, c, sketches, newEstimate(plan, past)), nil
 }
 
 // checkPlan prints what Batch would refuse of a plan; the error is that there is something.

@@ -25,6 +25,7 @@ type batchPlan struct {
 	alone       int             // tasks to run: what one submission each would be
 	more        bool            // there may be more later and alone
 	plain       bool            // some run without flow's agent
+	cost        *estimate
 }
 
 // A batchPlanStep is one of a plan's steps. Sizes are the largest of its jobs.
@@ -38,8 +39,8 @@ type batchPlanStep struct {
 
 // newBatchPlan measures the jobs of a plan, and of steps that are not known yet their
 // sketches.
-func newBatchPlan(p *engine.Plan, c *batchCheck, sketches map[engine.StepName]*engine.TaskSpec) *batchPlan {
-	out := &batchPlan{}
+func newBatchPlan(p *engine.Plan, c *batchCheck, sketches map[engine.StepName]*engine.TaskSpec, e *estimate) *batchPlan {
+	out := &batchPlan{cost: e}
 	out.alone, out.more = p.ToRun()
 	definitions := map[string]bool{} // whether it is needed at once
 	for i := range p.Steps {
@@ -48,9 +49,11 @@ func newBatchPlan(p *engine.Plan, c *batchCheck, sketches map[engine.StepName]*e
 		for spec := range jobsOf(p.Run, s) {
 			step.add(spec, c.options, definitions)
 			step.later++
+			e.add(i, spec, spec.Size())
 		}
 		if sketch := sketches[s.Step.Name]; !step.known && sketch != nil {
 			step.add(c.sketched(s.Step.Name, sketch), c.options, definitions)
+			e.add(i, c.sketched(s.Step.Name, sketch), 0)
 		}
 		out.submits += step.submits
 		out.later += step.later
@@ -93,9 +96,8 @@ func atRate(calls int) string {
 
 func submitTime(calls int) time.Duration { return time.Duration(calls) * time.Second / submitRate }
 
-// write writes the plan's part about AWS Batch.
+// write writes the plan's part about AWS Batch; nothing if no job goes there.
 func (b *batchPlan) write(w io.Writer, p *engine.Plan, term view.Term) error {
-	fmt.Fprintf(w, "\n%s\n", term.Style.Dim("On AWS Batch:"))
 	table := &view.Table{
 		Header: []string{"STEP", "CALLS", "AT 50/S", "SUBMITJOB", "OVERRIDES", "DEFINITION", "RUNS"},
 		Right:  []bool{false, true, true, true, true, true},
@@ -105,18 +107,20 @@ func (b *batchPlan) write(w io.Writer, p *engine.Plan, term view.Term) error {
 			table.Add(s.row(string(p.Steps[i].Step.Name))...)
 		}
 	}
+	if len(table.Rows) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\n%s\n", term.Style.Dim("On AWS Batch:"))
 	if err := table.WriteAligned(w, term, ""); err != nil {
 		return err
 	}
-	if len(table.Rows) > 0 {
-		fmt.Fprintf(w, "%s\n", term.Style.Dim(fmt.Sprintf("SUBMITJOB: bytes of %s; OVERRIDES: characters of %s; DEFINITION: bytes of %s.",
-			view.Count(batch.MaxSubmit), view.Count(batch.MaxOverrides), view.Count(batch.MaxDefinition))))
-	}
+	fmt.Fprintf(w, "%s\n", term.Style.Dim(fmt.Sprintf("SUBMITJOB: bytes of %s; OVERRIDES: characters of %s; DEFINITION: bytes of %s.",
+		view.Count(batch.MaxSubmit), view.Count(batch.MaxOverrides), view.Count(batch.MaxDefinition))))
 	if b.plain {
 		fmt.Fprintln(w, "Without flow's agent: "+plainPromise+".")
 	}
 	b.writeTotals(w)
-	return nil
+	return b.cost.write(w, p, term)
 }
 
 // plainPromise is what a job without flow's agent cannot be spared (design 5.3.7).

@@ -22,7 +22,9 @@ type runJSON struct {
 	WorkDir  string                     `json:"work_dir"`
 	Executor string                     `json:"executor"`
 	Note     string                     `json:"note,omitempty"` // why it may not be the newest
-	Driver   *driverJSON                `json:"driver"`         // null: nobody drives it
+	Paused   *pausedJSON                `json:"paused,omitempty"`
+	CostUSD  *float64                   `json:"cost_usd,omitempty"` // so far, as flow cost has it; absent: not known
+	Driver   *driverJSON                `json:"driver"`             // null: nobody drives it
 	Vars     map[string]json.RawMessage `json:"variables,omitempty"`
 	Tasks    map[string]int             `json:"tasks"`
 	Steps    []*stepJSON                `json:"steps"`
@@ -146,6 +148,7 @@ func runData(run *engine.Run, now time.Time) *runJSON {
 		Created: created, Ended: ended, Seconds: span(created, ended, now).Round(time.Millisecond).Seconds(), WorkDir: info.WorkDir, Executor: info.Executor,
 		Steps: []*stepJSON{},
 	}
+	out.Paused, out.CostUSD = pausedData(run), costData(run)
 	if len(info.Variables) > 0 {
 		out.Vars = make(map[string]json.RawMessage, len(info.Variables))
 		for name, value := range info.Variables {

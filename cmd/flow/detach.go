@@ -47,7 +47,7 @@ func (s *session) detach(ctx context.Context, f *runFlags, title string) error {
 		return err
 	}
 	var owner *state.Owner
-	if f.leave.driver && !run.Ended() {
+	if f.leave.driver && !run.Ended() && !run.Rests() {
 		if owner, err = s.background(ctx, f); err != nil {
 			return err
 		}
@@ -94,6 +94,9 @@ func (a *app) left(run *engine.Run, owner *state.Owner, log string) error {
 		data.Held = []heldJSON{}
 	}
 	code := exitOK
+	if run.Rests() {
+		return a.sumUp(run)
+	}
 	if run.Ended() { // so soon: all of it was known, or nothing could be submitted
 		code = exitCodeOf(run.Status(), run.Cause())
 		if !a.quiet || code != exitOK {

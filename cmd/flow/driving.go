@@ -32,7 +32,7 @@ func (s *session) driver(x executor) *engine.Driver {
 		d.Executor = x
 	}
 	if b, ok := x.(batchJobs); ok {
-		d.Executor = b.Executor
+		d.Executor, d.Price = b.Executor, s.pricer()
 		d.Quiet = cmp.Or(s.batch.Doubt, defaultDoubt)
 		d.Poll, d.PollMax = pollFar, maxPollFar
 		if b.Near() {

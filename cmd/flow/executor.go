@@ -9,6 +9,7 @@ import (
 	"flow/engine"
 	"flow/executor/batch"
 	"flow/executor/local"
+	"flow/executor/local/model"
 )
 
 // An executor runs the jobs of a run.
@@ -28,13 +29,28 @@ func (s *session) openExecutor(ctx context.Context, notice func(string)) (execut
 	x, err := local.Open(local.Options{
 		Journal: s.journal, Containers: s.machine.Containers,
 		VCPUs: s.machine.VCPUs, MemoryMiB: s.machine.MemoryMiB, GPUs: s.machine.GPUs,
-		Secret: s.secret, Memo: s.db,
+		Secret: s.secret, Memo: s.db, Consumables: consumablesHere(s.workflow),
 	})
 	var locked *local.LockedError
 	if errors.As(err, &locked) {
 		return nil, &exitError{code: exitNotStarted, err: err}
 	}
 	return x, err
+}
+
+// consumablesHere returns the consumable resources that a workflow declares: a run on this
+// machine has them to itself. How much there is of existing ones is known to AWS only.
+func consumablesHere(wf *engine.Workflow) []model.Consumable {
+	if wf.Infra == nil {
+		return nil
+	}
+	var out []model.Consumable
+	for _, c := range wf.Infra.Consumables {
+		if !c.Existing {
+			out = append(out, model.Consumable{Name: c.Name, Total: c.Total, Replenishes: !c.NonReplenished})
+		}
+	}
+	return out
 }
 
 // A batchJobs is the executor of runs on AWS Batch.

@@ -11,11 +11,11 @@ import (
 const (
 	exitOK          = 0
 	exitProblem     = 1
-	exitHasWork     = 2   // plan -detailed-exitcode: something would run
+	exitHasWork     = 2   // plan -detailed-exitcode: something would run; of infra plan: would change
 	exitDiffers     = 3   // fmt -check: a file is not in canonical form
 	exitRunFailed   = 4   // the run ended FAILED
 	exitCancelled   = 5   // the run ended CANCELLED
-	exitTimedOut    = 6   // the run ended because its time was up
+	exitTimedOut    = 6   // the run ended because its time was up, or is paused because its budget is
 	exitNotStarted  = 7   // another process drives the run
 	exitInterrupted = 130 // Ctrl-C or SIGTERM; the run can be resumed
 )
@@ -23,11 +23,11 @@ const (
 const exitCodesHelp = `Exit codes:
     0  all is well; of a run: it SUCCEEDED
     1  an error: arguments, files, state
-    2  plan -detailed-exitcode: something would run
+    2  plan -detailed-exitcode: something would run; of infra plan: would change
     3  fmt -check: a file is not in canonical form
     4  the run FAILED
     5  the run was CANCELLED
-    6  the run's time was up; of wait -timeout: the time to wait
+    6  the run's time was up, or its budget, and it is paused; of wait -timeout: the time to wait
     7  not started: another process drives the run
   130  interrupted by Ctrl-C or SIGTERM (a second one does not wait); flow resume goes on,
        and jobs on AWS Batch do so by themselves

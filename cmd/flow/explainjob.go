@@ -55,6 +55,26 @@ func (a *app) explainJob(ctx context.Context, p *past, step engine.StepName, i i
 		e.Batch = &batchJobJSON{ID: string(j.ID), Queue: j.Queue, Status: j.Status.String(), Reason: j.StatusReason}
 		e.History = withTries(p.run, &t, e.History, j)
 	}
+	switch {
+	case t.Status == engine.Failed:
+		e.LastLog = lastOfLog(ctx, x, jobOf(&t))
+	case !t.Status.Ended() && err == nil:
+		a.explainWait(ctx, p, &t, jobs, e)
+	}
+}
+
+// lastOfLog returns the last lines that the last try of a job wrote, as far as they can be
+// read soon.
+func lastOfLog(ctx context.Context, x engine.Executor, id engine.JobID) (out []string) {
+	ctx, cancel := context.WithTimeout(ctx, tailTimeout)
+	defer cancel()
+	for line, err := range x.Logs(ctx, id, engine.LogOptions{Tail: logTail}) {
+		if err != nil {
+			break // it is shown without
+		}
+		out = append(out, shortened(line.Text))
+	}
+	return out
 }
 
 // withTries returns the history of a task with each try that its last job has made.
@@ -81,7 +101,7 @@ func withTries(run *engine.Run, t *engine.TaskStatus, history []attemptInfo, job
 		} else if last && job.Status == engine.JobFailed {
 			h.Outcome = engine.TaskFailed
 		}
-		h.Attempt, h.Started, h.Ended = first+k, try.Started, try.Stopped
+		h.Attempt, h.Started, h.Ended, h.Log = first+k, try.Started, try.Stopped, try.LogStream
 		out = append(out, h)
 	}
 	return out

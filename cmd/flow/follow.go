@@ -128,6 +128,10 @@ func (f *follower) update(run *engine.Run, events []engine.Event) {
 		if f.living != "" {
 			f.run.Note += ", " + f.living
 		}
+	} else if p, paused := run.Paused(); paused {
+		f.run.Note = "paused: " + p.Reason
+	} else {
+		f.run.Note = ""
 	}
 }
 
@@ -249,7 +253,7 @@ func (f *follower) copyRun() *view.Run {
 // block is what is printed of a failed task.
 func (f *follower) block(run *view.Run, t *engine.TaskStatus) string {
 	fail := view.Failure{
-		Task: t.Name, Why: whyText(t.ExitCode, t.Reason, t.Cause), Attempts: knownAttempts(t),
+		Task: t.Name, Why: failedText(nil, t), Attempts: knownAttempts(t),
 		Log: f.tail(t), More: "flow logs " + shellWord(run.ID+"/"+t.Name),
 	}
 	return fail.Block(f.term)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,7 @@ func newGraph(a *app) *cobra.Command {
 Formats: dot (default; Graphviz), mermaid (Markdown on GitHub and GitLab), svg (an
 image that needs nothing else), json. With -run RUN the nodes show how far it is.`,
 		Args:        args(0, 1),
-		Annotations: map[string]string{formats: "graph"},
+		Annotations: map[string]string{formats: strings.Join(graphFormats, ",")},
 		RunE: func(cmd *cobra.Command, argv []string) error {
 			if ref != "" && len(argv) > 0 {
 				return errUsage(cmd.CommandPath(), "-run shows the workflow as the run has it; leave out %q", argv[0])
@@ -38,7 +39,7 @@ image that needs nothing else), json. With -run RUN the nodes show how far it is
 }
 
 func (a *app) graphOfWorkflow(path string) error {
-	program, _, err := a.load(path)
+	program, err := a.load(path)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,11 @@ func (a *app) printRuns(runs []state.Run) error {
 		if term.TTY {
 			created = ago(r.Created, now)
 		}
-		table.Add(string(r.ID), view.Clean(r.Workflow), term.Style.Status(r.Status), created,
+		status := term.Style.Status(r.Status)
+		if strings.HasPrefix(r.Reason, "paused: ") && r.Ended.IsZero() {
+			status += " (paused)"
+		}
+		table.Add(string(r.ID), view.Clean(r.Workflow), status, created,
 			view.Duration(span(r.Created, r.Ended, now)), view.Counts(r.Tasks).Words(term.Style))
 	}
 	if len(runs) == 0 {

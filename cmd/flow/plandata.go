@@ -14,6 +14,7 @@ type planJSON struct {
 	Cached   int             `json:"cached"`
 	Complete bool            `json:"complete"` // all tasks are known
 	Batch    *planBatchJSON  `json:"batch,omitempty"`
+	Cost     *planCostJSON   `json:"cost,omitempty"` // of a run on AWS Batch
 }
 
 type planStepJSON struct {
@@ -44,6 +45,9 @@ type planDepJSON struct {
 
 func (r *planReport) data() *planJSON {
 	out := &planJSON{Workflow: r.plan.Run.Workflow().Name, Steps: []*planStepJSON{}, Batch: r.batch.data()}
+	if r.batch != nil {
+		out.Cost = r.batch.cost.data(r.plan)
+	}
 	n, more := r.plan.ToRun()
 	out.ToRun, out.Complete = n, !more
 	for i := range r.plan.Steps {

@@ -21,16 +21,7 @@ func (s *session) tail(x engine.Executor) func(*engine.TaskStatus) []string {
 		if t.Job == "" {
 			return nil
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), tailTimeout)
-		defer cancel()
-		var out []string
-		for line, err := range x.Logs(ctx, jobOf(t), engine.LogOptions{Tail: logTail}) {
-			if err != nil {
-				break // it is shown without
-			}
-			out = append(out, shortened(line.Text))
-		}
-		return out
+		return lastOfLog(context.Background(), x, jobOf(t))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,7 @@ import (
 func newResume(a *app) *cobra.Command {
 	f := &runFlags{}
 	var failed bool
+	var maxUSD float64
 	var from, only string
 	cmd := &cobra.Command{
 		Use:     "resume RUN",
@@ -26,7 +28,8 @@ run again.
 
 A run that has ended goes on only if told what to do again: the tasks that failed, with
 what was skipped because of them (-failed); a step with all that depends on it (-from);
-or just one step (-only). Variables keep their values; sensitive ones are not kept, and
+or just one step (-only). A run that is paused since it is over its budget may cost as much
+once more, or what -max-usd says. Variables keep their values; sensitive ones are not kept, and
 have to be given again.`,
 		Args:              args(1, 1),
 		ValidArgsFunction: a.completeRuns,
@@ -34,11 +37,16 @@ have to be given again.`,
 			if err := f.check(cmd.CommandPath()); err != nil {
 				return err
 			}
+			if maxUSD < 0 || cmd.Flags().Changed("max-usd") && maxUSD == 0 || maxUSD > 1e9 {
+				return errUsage(cmd.CommandPath(), "-max-usd takes an amount of US dollars, such as 5 or 0.50")
+			}
+			f.maxUSD = engine.Money(math.Round(maxUSD * float64(engine.USD)))
 			redo := engine.Redo{Failed: failed, From: engine.StepName(from), Only: engine.StepName(only)}
 			return a.resume(cmd.Context(), argv[0], redo, f)
 		},
 	}
 	flags := cmd.Flags()
+	flags.Float64Var(&maxUSD, "max-usd", 0, "let the run cost `USD` in all (default: of one that is over its budget, that once more)")
 	flags.BoolVar(&failed, "failed", false, "run again what failed, and what was skipped or cancelled because of it")
 	flags.StringVar(&from, "from", "", "run `STEP` again, and all that depends on it")
 	flags.StringVar(&only, "only", "", "run `STEP` again, and nothing else")
@@ -67,8 +75,28 @@ func (a *app) resume(ctx context.Context, ref string, redo engine.Redo, f *runFl
 	if err != nil {
 		return err
 	}
-	if redo != (engine.Redo{}) {
-		s.prepare = func(ctx context.Context, d *engine.Driver) error { return s.redo(ctx, d, redo) }
+	if more := redo != (engine.Redo{}); more || !row.Status.Ended() && !f.background {
+		if err := s.applied(ctx, s.pathOfRun()); err != nil {
+			return errors.Join(err, s.lease.Release(ctx))
+		}
+	}
+	// Whoever left a driver behind has said what the run may cost.
+	grants := !f.background && (s.workflow.Budget != nil || f.maxUSD > 0)
+	if grants && s.executor == localExecutor && f.maxUSD > 0 {
+		return errors.Join(errUsage("flow resume", "-max-usd: run %s is on this machine, where tasks cost nothing", s.id), s.lease.Release(ctx))
+	}
+	if redo != (engine.Redo{}) || grants {
+		s.prepare = func(ctx context.Context, d *engine.Driver) error {
+			if redo != (engine.Redo{}) {
+				if err := s.redo(ctx, d, redo, f.maxUSD); err != nil {
+					return err
+				}
+			}
+			if !grants {
+				return nil
+			}
+			return s.grant(ctx, d, f.maxUSD)
+		}
 	}
 	return s.finish(ctx, f, fmt.Sprintf("run %s of %s%s goes on", s.id, s.program.Workflow.Name, s.onSite()))
 }
@@ -95,11 +123,17 @@ func (a *app) takeUpSoon(ctx context.Context, db *state.DB, row state.Run, f *ru
 	}
 }
 
-// redo makes parts of the run go again.
-func (s *session) redo(ctx context.Context, d *engine.Driver, redo engine.Redo) error {
+// redo makes parts of the run go again, unless it has cost max already; 0: that does not
+// matter.
+func (s *session) redo(ctx context.Context, d *engine.Driver, redo engine.Redo, max engine.Money) error {
 	run, err := d.Load(ctx, s.id)
 	if err != nil {
 		return err
+	}
+	if max > 0 {
+		if _, err := allow(run, max); err != nil {
+			return err
+		}
 	}
 	events, err := run.Redo(redo)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -44,6 +45,7 @@ A task is STEP or STEP["KEY"]. One dash and two dashes both work: -var and --var
 		&cobra.Group{ID: "write", Title: "Write a workflow:"},
 		&cobra.Group{ID: "run", Title: "Run it:"},
 		&cobra.Group{ID: "look", Title: "Look at runs:"},
+		&cobra.Group{ID: "aws", Title: "Set up AWS, and look into it:"},
 		&cobra.Group{ID: "tidy", Title: "Other:"},
 	)
 	add := func(group string, cmds ...*cobra.Command) {
@@ -54,7 +56,8 @@ A task is STEP or STEP["KEY"]. One dash and two dashes both work: -var and --var
 	}
 	add("write", newInit(a), newValidate(a), newFmt(a), newPlan(a), newGraph(a))
 	add("run", newRun(a), newResume(a), newWait(a), newCancel(a))
-	add("look", newList(a), newStatus(a), newLogs(a), newOutputs(a), newExplain(a))
+	add("look", newList(a), newStatus(a), newLogs(a), newOutputs(a), newExplain(a), newCost(a))
+	add("aws", newInfra(a), newImage(a), newDoctor(a))
 	add("tidy", newEmulate(a), newClean(a), newVersion(a))
 	root.AddCommand(newAgent(a))
 	root.AddCommand(&cobra.Command{Use: "exit-codes", Short: "what the exit codes mean", Long: exitCodesHelp})
@@ -77,7 +80,8 @@ func helpWithExitCodes(help func(*cobra.Command, []string)) func(*cobra.Command,
 	}
 }
 
-// formats names the annotation of a command with output formats of its own.
+// formats names the annotation of a command with output formats of its own, with commas
+// between them.
 const formats = "formats"
 
 // prepare does what -C and -o ask for, before a command runs.
@@ -89,9 +93,14 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	}
 	allowed := []string{"text", "json"}
 	if own := cmd.Annotations[formats]; own != "" {
-		allowed = graphFormats
+		allowed = strings.Split(own, ",")
 	}
-	if !slices.Contains(allowed, a.output) {
+	switch {
+	case a.json && !slices.Contains(allowed, "json"):
+		return errUsage(cmd.CommandPath(), "-json is no format of this; there are: -o %s", orList(allowed))
+	case !slices.Contains(allowed, a.output) && !cmd.Flags().Changed("output"):
+		return errUsage(cmd.CommandPath(), "which format is wanted? -o %s", orList(allowed))
+	case !slices.Contains(allowed, a.output):
 		return errUsage(cmd.CommandPath(), "-o %q is not a format; there are: %s", a.output, orList(allowed))
 	}
 	return nil

@@ -7,6 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"flow/engine"
 )
 
 // runFlags are the flags of commands that run tasks.
@@ -19,7 +21,8 @@ type runFlags struct {
 	batch       batchFlags
 	machine     machineFlags
 	leave       detachFlags
-	background  bool // this is a process in the background: what is sensitive is in the environment
+	maxUSD      engine.Money // of resume: what the run may cost in all; 0: not said
+	background  bool         // this is a process in the background: what is sensitive is in the environment
 }
 
 func (f *runFlags) register(flags *pflag.FlagSet) {

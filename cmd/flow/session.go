@@ -13,6 +13,8 @@ import (
 	"flow/dsl"
 	"flow/engine"
 	"flow/executor/batch"
+	"flow/executor/batch/cost"
+	"flow/executor/batch/infra"
 	"flow/state"
 )
 
@@ -38,6 +40,8 @@ type session struct {
 	takenUp bool // the run was there before: not all that flags say is kept with it
 	// prepare, if not nil, changes the run before it is driven; see resume.
 	prepare func(ctx context.Context, d *engine.Driver) error
+	used    infra.Used  // what its steps name of AWS Batch, as far as is known before they are evaluated
+	prices  *cost.Known // what is known of where its jobs run; nil: it is not asked for
 	// untilHanded says to stop driving when nothing more can be handed over to AWS Batch
 	// without knowing how jobs end.
 	untilHanded bool
@@ -153,6 +157,7 @@ func (s *session) watch(ctx context.Context, x executor, show *teller) (run *eng
 	defer cancel(nil)
 	follower := s.a.follow(s.tail(x))
 	show.to(follower.tell)
+	s.learnPrices(ctx, follower.tell)
 	driver := s.driver(x)
 	s.show(driver, follower)
 	var beats sync.WaitGroup

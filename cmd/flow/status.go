@@ -22,6 +22,7 @@ type statusCommand struct {
 	exitCode bool
 	noLook   bool
 	note     string // why what is shown is not the newest; "" if it is
+	place    *place // where the task ran that is shown; nil: it is not one alone, or it did not
 }
 
 // watchEvery is how often flow status -watch looks.
@@ -33,7 +34,9 @@ func newStatus(a *app) *cobra.Command {
 		Use:   "status [RUN[/STEP[[\"KEY\"]]]]",
 		Short: "Show a run: steps, counts, failed tasks and why",
 		Long: `Show a run: its steps with their counts, what waits for what, and the tasks that failed
-with the reason. Of RUN/STEP, show its tasks. Without RUN the newest run is taken.
+with the reason. Of RUN/STEP, show its tasks; of a single task also where it ran: on AWS
+Batch the job, compute environment, instance, ECS task and log stream of each attempt.
+Without RUN the newest run is taken.
 
 Of a run that goes on in AWS Batch, what its jobs have done is looked at first; while no flow
 process drives it, that is recorded. Nothing is submitted.`,
@@ -63,8 +66,12 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 	if !c.noLook {
 		c.lookNow(ctx, past)
 	}
-	if _, err := t.check(past.run); err != nil {
+	task, err := t.check(past.run)
+	if err != nil {
 		return err
+	}
+	if task >= 0 && !c.watch && !c.noLook {
+		c.place = c.placeOf(ctx, past, t.step, task)
 	}
 	term := c.outTerm()
 	if c.watch {
@@ -74,8 +81,11 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 	} else if err := c.show(ctx, c.stdout, past, t, term); err != nil {
 		return err
 	}
-	if c.exitCode && past.run.Ended() {
+	switch {
+	case c.exitCode && past.run.Ended():
 		return exit(exitCodeOf(past.run.Status(), past.run.Cause()))
+	case c.exitCode && past.run.Rests():
+		return exit(exitTimedOut)
 	}
 	return nil
 }
@@ -244,14 +254,18 @@ func (c *statusCommand) showTasks(w io.Writer, run *engine.Run, t target, term v
 		return err
 	}
 	table := &view.Table{Header: []string{"TASK", "STATUS", "ATTEMPTS", "TIME", "WHY"}, Right: []bool{false, false, true, true}}
-	list := []*taskJSON{}
+	type placedJSON struct {
+		*taskJSON
+		Place *place `json:"place,omitempty"`
+	}
+	list := []placedJSON{}
 	for i := range max(run.StepStatus(t.step).Size, 0) {
 		task := run.Task(t.step, i)
 		if (only >= 0 && i != only) || (c.failed && task.Status != engine.Failed) {
 			continue
 		}
 		if c.asJSON() {
-			list = append(list, taskData(run, &task))
+			list = append(list, placedJSON{taskData(run, &task), c.place})
 			continue
 		}
 		table.Add(view.Clean(task.Name), term.Style.Status(task.Status), attemptsText(&task),
@@ -264,7 +278,10 @@ func (c *statusCommand) showTasks(w io.Writer, run *engine.Run, t target, term v
 		c.say("no such tasks")
 		return nil
 	}
-	return table.Write(w, term)
+	if err := table.Write(w, term); err != nil || c.place == nil {
+		return err
+	}
+	return c.place.write(w, c.now())
 }
 
 func took(t *engine.TaskStatus, now time.Time) string {

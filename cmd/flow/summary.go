@@ -16,6 +16,9 @@ const shownInSummary = 10
 // error that carries its exit code.
 func (a *app) sumUp(run *engine.Run) error {
 	code := exitCodeOf(run.Status(), run.Cause())
+	if run.Rests() {
+		code = exitTimedOut
+	}
 	if !a.quiet || code != exitOK {
 		fmt.Fprint(a.stderr, summary(run, a.errTerm(), a.now(), false))
 	}
@@ -39,7 +42,10 @@ func summary(run *engine.Run, term view.Term, now time.Time, driven bool) string
 	created, ended := run.Times()
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s ", s.Bold(view.Clean(run.Workflow().Name)), run.ID())
+	pause, paused := run.Paused()
 	switch {
+	case paused:
+		fmt.Fprintf(&b, "%s: %s", s.Bold(s.Yellow("paused")), view.Clean(pause.Reason))
 	case run.Ended():
 		fmt.Fprintf(&b, "%s after %s", s.Bold(s.Status(run.Status())), view.Duration(span(created, ended, now)))
 	case driven:
@@ -62,8 +68,13 @@ func summary(run *engine.Run, term view.Term, now time.Time, driven bool) string
 	if total := counts.Total(); total > 0 {
 		fmt.Fprintf(&b, "  %s: %s\n", view.Plural(total, "task"), counts.Words(s))
 	}
+	if text := costLine(run); text != "" {
+		fmt.Fprintf(&b, "  %s\n", text)
+	}
 	failures(&b, run, s)
 	switch {
+	case paused:
+		pausedLines(&b, run)
 	case !run.Ended() && !driven && run.Info().Executor == batchExecutor:
 		undriven(&b, run, now)
 	case !run.Ended() && !driven:
@@ -119,7 +130,7 @@ func failures(b *strings.Builder, run *engine.Run, s view.Style) {
 		}
 		for i := range run.Select(v.Step.Name, engine.Failed).All() {
 			t := run.Task(v.Step.Name, i)
-			line(t.Name, whyText(t.ExitCode, t.Reason, t.Cause))
+			line(t.Name, failedText(run, &t))
 		}
 	}
 	if more > 0 {

@@ -54,13 +54,12 @@ func (a *app) validate(path string) error {
 }
 
 // load reads and checks a workflow. Its mistakes are printed.
-func (a *app) load(path string) (*dsl.Program, []dsl.Source, error) {
+func (a *app) load(path string) (*dsl.Program, error) {
 	dir, sources, err := dsl.Read(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	program, err := a.loadSources(dir, sources)
-	return program, sources, err
+	return a.loadSources(dir, sources)
 }
 
 // read reads and checks a workflow whose mistakes the caller reports.

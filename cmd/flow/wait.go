@@ -77,7 +77,7 @@ func (a *app) wait(ctx context.Context, ref string, f *runFlags) error {
 		switch {
 		case err != nil:
 			return err
-		case run != nil && run.Ended():
+		case run != nil && (run.Ended() || run.Rests()):
 			return a.sumUp(run)
 		}
 		// Whoever drove the run does so no more, or was faster than we were.

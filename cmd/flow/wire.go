@@ -76,7 +76,11 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 		return nil, err
 	}
 	if s.executor == batchExecutor {
+		s.used = s.namesUsed(f, nil)
 		if s.jobs, err = batch.PlaceOf(ctx, s.batchOptions()); err != nil {
+			return nil, err
+		}
+		if err := s.applied(ctx, path); err != nil {
 			return nil, err
 		}
 	}
@@ -130,6 +134,8 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 		s.bindStored(info.Variables)
 	} else if _, err := s.bind(f, info.Variables); err != nil {
 		return nil, err
+	} else {
+		s.used = s.namesUsed(f, info.Variables)
 	}
 	return s, s.acquire(ctx)
 }
@@ -336,7 +342,13 @@ func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planRepo
 		return nil, err
 	}
 	report := &planReport{plan: plan}
-	if report.batch, err = s.planBatch(ctx, f, plan); err != nil {
+	var past []*engine.Run
+	if s.executor == batchExecutor && db != nil {
+		if past, err = a.comparable(ctx, db, info.Workflow, before); err != nil {
+			return nil, err
+		}
+	}
+	if report.batch, err = s.planBatch(ctx, f, plan, past); err != nil {
 		return nil, err
 	}
 	report.explain(before)
