@@ -2,7 +2,9 @@ package main
 
 import (
 	"bufio"
+	"io"
 	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -39,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"exitcode": exitCode,
 			"emulate":  emulate,
 			"chaos":    chaos,
+			"admin":    admin,
 		},
 	})
 }
@@ -85,5 +88,25 @@ func chaos(ts *testscript.TestScript, neg bool, args []string) {
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
 		ts.Fatalf("chaos %s: %s", args[0], answer.Status)
+	}
+}
+
+// admin tells the emulator what AWS would have made of something by itself, or what is to
+// happen: admin block queue=q 'reason=CAPACITY:...'. See docs/emulate.md.
+func admin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: admin WHAT [NAME=VALUE...]")
+	}
+	form := url.Values{}
+	for _, arg := range args[1:] {
+		name, value, _ := strings.Cut(arg, "=")
+		form.Set(name, value)
+	}
+	answer, err := http.PostForm(ts.Getenv("AWS_ENDPOINT_URL")+"/_flow/"+args[0], form)
+	ts.Check(err)
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(answer.Body)
+		ts.Fatalf("admin %s: %s", strings.Join(args, " "), body)
 	}
 }
