@@ -14,7 +14,7 @@ import (
 
 // plugins are where the providers of Terraform may be.
 var plugins = []string{
-	os.Getenv("FLOW_TERRAFORM_PLUGINS"), filepath.Join(os.Getenv("HOME"), ".terraform.d", "plugins"), "/usr/local/share/terraform/plugins", "/opt/tf-plugins",
+	os.Getenv("FLOW_TERRAFORM_PLUGINS"), filepath.Join(os.Getenv("HOME"), ".terraform.d", "plugins"), "/usr/local/share/terraform/plugins",
 }
 
 // tool runs a program in a directory, and returns what it prints.
