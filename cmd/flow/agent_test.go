@@ -20,7 +20,7 @@ import (
 
 	"flow/engine"
 	"flow/executor/agent"
-	"flow/executor/batch/whole"
+	"flow/executor/whole"
 )
 
 // An agentRig is a flow emulate whose jobs run their tasks by flow's agent, as

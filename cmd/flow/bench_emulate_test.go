@@ -21,7 +21,7 @@ import (
 
 	"flow/engine"
 	"flow/executor/agent"
-	"flow/executor/batch/whole"
+	"flow/executor/whole"
 )
 
 // BenchmarkEmulateArray runs an array of 10,000 children that do nothing on flow emulate,

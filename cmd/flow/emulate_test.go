@@ -23,7 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/smithy-go"
 
-	"flow/executor/batch/whole"
+	"flow/executor/whole"
 )
 
 // An emulation is a flow emulate that runs, in a process of its own.

@@ -15,7 +15,7 @@ import (
 
 	"flow/executor/batch/budget"
 	"flow/executor/batch/cloud"
-	"flow/executor/batch/whole"
+	"flow/executor/whole"
 )
 
 // An Executor runs jobs on AWS Batch. It implements engine.Executor and

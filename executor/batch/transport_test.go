@@ -14,7 +14,7 @@ import (
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 
-	"flow/executor/batch/whole"
+	"flow/executor/whole"
 )
 
 // A dyingConn is a connection that takes no more than some bytes once it is dead.

@@ -20,7 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
-	"flow/executor/batch/whole"
+	"flow/executor/whole"
 )
 
 // A Cloud is an account of AWS in a region, or what stands in for it on this machine. It is

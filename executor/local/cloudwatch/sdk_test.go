@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -11,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/google/go-cmp/cmp"
+
+	"flow/executor/whole"
 )
 
 func newClient(t *testing.T, s *service) *cloudwatchlogs.Client {
@@ -18,6 +21,7 @@ func newClient(t *testing.T, s *service) *cloudwatchlogs.Client {
 	t.Cleanup(server.Close)
 	return cloudwatchlogs.New(cloudwatchlogs.Options{
 		Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), RetryMaxAttempts: 1,
+		HTTPClient: &http.Client{Transport: whole.Transport{}},
 		Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
 			return aws.Credentials{AccessKeyID: "a", SecretAccessKey: "b"}, nil
 		}),

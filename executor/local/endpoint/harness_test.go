@@ -17,8 +17,8 @@ import (
 	"github.com/aws/smithy-go"
 
 	"flow/engine"
-	"flow/executor/batch/whole"
 	"flow/executor/local"
+	"flow/executor/whole"
 )
 
 // A stage is a Runner whose tries end when the test says so.
