@@ -1,109 +1,36 @@
-// Package cloud finds out how AWS is reached, and has the clients of the services that flow
-// uses beside AWS Batch's jobs: what is looked at and set up, once in a while, by a person.
-// Jobs themselves are handed over by executor/batch, which says of every call what became
-// of it; here the SDK's own retries are right, since what is made has a name and is made
-// once.
+// Package cloud has the clients of the services that flow uses beside AWS Batch's jobs: what
+// is looked at and set up, once in a while, by a person. Jobs themselves are handed over by
+// executor/batch, which says of every call what became of it; here the SDK's own retries are
+// right, since what is made has a name and is made once.
 package cloud
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net"
 	"net/http"
-	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"flow/executor/awsconfig"
 )
 
-// Options say which account of AWS is meant, and where. What is empty is found as the SDK
-// finds it: environment, shared configuration, SSO, roles.
-type Options struct {
-	Region, Profile string
-	// Endpoint is the URL of AWS Batch and of CloudWatch Logs, as that of flow emulate.
-	// Where the other services are, the configuration of the SDK says: AWS_ENDPOINT_URL_EC2.
-	Endpoint string
-}
+// Options say which account of AWS is meant, and where; see awsconfig.
+type Options = awsconfig.Options
 
-// Load returns the configuration of the SDK. Its BaseEndpoint is not that of the options.
-func Load(ctx context.Context, o Options) (aws.Config, error) {
-	var with []func(*config.LoadOptions) error
-	if o.Region != "" {
-		with = append(with, config.WithRegion(o.Region))
-	}
-	if o.Profile != "" {
-		with = append(with, config.WithSharedConfigProfile(o.Profile))
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, with...)
-	var unknown config.SharedConfigProfileNotExistError
-	switch {
-	case errors.As(err, &unknown):
-		return cfg, fmt.Errorf("there is no AWS profile %q in the files of the AWS CLI: see `aws configure list-profiles`", unknown.Profile)
-	case err != nil:
-		return cfg, fmt.Errorf("cannot read the configuration of AWS: %w", err)
-	}
-	if o.Endpoint == "" {
-		return cfg, nil
-	}
-	if u, err := url.Parse(o.Endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return cfg, fmt.Errorf("the endpoint %q is no URL such as http://127.0.0.1:8642", o.Endpoint)
-	}
-	return cfg, nil
-}
+// Load is that of awsconfig.
+func Load(ctx context.Context, o Options) (aws.Config, error) { return awsconfig.Load(ctx, o) }
 
-// OutOfTheBox fills in what a server on this machine does not look at, so that flow works
-// with it as it is: a region and credentials.
-func OutOfTheBox(cfg aws.Config) aws.Config {
-	if cfg.Region == "" {
-		cfg.Region = "us-east-1"
-	}
-	if !HasCredentials(cfg) {
-		cfg.Credentials = credentials.NewStaticCredentialsProvider("flow", "flow", "")
-	}
-	return cfg
-}
+// OutOfTheBox is that of awsconfig.
+func OutOfTheBox(cfg aws.Config) aws.Config { return awsconfig.OutOfTheBox(cfg) }
 
-// Sources returns what the environment and the shared configuration say.
-func Sources(cfg aws.Config) (env config.EnvConfig, shared config.SharedConfig) {
-	for _, s := range cfg.ConfigSources {
-		switch s := s.(type) {
-		case config.EnvConfig:
-			env = s
-		case config.SharedConfig:
-			shared = s
-		}
-	}
-	return env, shared
-}
+// Sources is that of awsconfig.
+func Sources(cfg aws.Config) (config.EnvConfig, config.SharedConfig) { return awsconfig.Sources(cfg) }
 
-// HasCredentials reports whether the environment or the shared configuration say where
-// credentials are to come from. Those of an instance are not asked for: that is a call.
-func HasCredentials(cfg aws.Config) bool {
-	e, s := Sources(cfg)
-	return e.Credentials.HasKeys() || e.WebIdentityTokenFilePath != "" || e.ContainerCredentialsEndpoint != "" || e.ContainerCredentialsRelativePath != "" ||
-		s.Credentials.HasKeys() || s.CredentialSource != "" || s.CredentialProcess != "" || s.WebIdentityTokenFile != "" ||
-		s.SSOSessionName != "" || s.SSOStartURL != "" || s.RoleARN != "" || s.SourceProfileName != "" || s.LoginSession != ""
-}
+// HasCredentials is that of awsconfig.
+func HasCredentials(cfg aws.Config) bool { return awsconfig.HasCredentials(cfg) }
 
-// IsLoopback reports whether a URL is that of a server on this machine.
-func IsLoopback(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-}
+// IsLoopback is that of awsconfig.
+func IsLoopback(endpoint string) bool { return awsconfig.IsLoopback(endpoint) }
 
-// Transport returns a transport with what the SDK's own has been told (proxies, bundles of
-// certificates), to be changed by the caller.
-func Transport(configured aws.HTTPClient) *http.Transport {
-	own, ok := configured.(*awshttp.BuildableClient)
-	if !ok {
-		own = awshttp.NewBuildableClient()
-	}
-	return own.GetTransport()
-}
+// Transport is that of awsconfig.
+func Transport(configured aws.HTTPClient) *http.Transport { return awsconfig.Transport(configured) }

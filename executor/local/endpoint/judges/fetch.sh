@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # fetch.sh: the programs that judge `flow emulate` and executor/batch, into the cache
 # directory: AWS CLI version 1 and boto3, engines that run on AWS Batch, and moto (PyPI), AWS
-# SDK for JavaScript (npm); and version 2 of the CLI (Debian). Does nothing if all is there.
+# SDK for JavaScript (npm); version 2 of the CLI (Debian); and versitygw, an S3 server (Go module
+# proxy). Does nothing if all is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../../../../workflows/fetch-lib.sh
 
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/flow/judges
+versitygw=v1.8.0
 javascript=(@aws-sdk/client-batch@3.967.0 @aws-sdk/client-cloudwatch-logs@3.967.0)
 
 # made NAME TEXT: is dir/NAME there, whole, and made of TEXT?
@@ -35,6 +37,16 @@ node_modules() {
   echo "${javascript[*]}" >"$dir/js/made-of"
 }
 
+# go_program NAME MODULE/PACKAGE@VERSION builds dir/bin/NAME.
+go_program() {
+  if [ -x "$dir/bin/$1" ] && made "bin/$1.from" "$2"; then return; fi
+  echo "building $2 (Go module proxy)" >&2
+  # Not of this module: its go.mod says nothing of it.
+  (cd / && GOBIN="$dir/bin" GOFLAGS=-mod=mod CGO_ENABLED=0 go install -trimpath -ldflags '-s -w' "$2")
+  mkdir -p "$dir/bin/$1.from"
+  echo "$2" >"$dir/bin/$1.from/made-of"
+}
+
 mkdir -p "$dir"
 exec 9>"$dir/lock"
 flock 9 # one at a time
@@ -42,3 +54,4 @@ flock 9 # one at a time
 venv py requirements.txt
 venv engines requirements-engines.txt # apart: it pins another botocore
 node_modules
+go_program versitygw github.com/versity/versitygw/cmd/versitygw@"$versitygw"
