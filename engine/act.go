@@ -11,11 +11,12 @@ import (
 const actFor = time.Second
 
 // act carries out commands: it ends jobs first, then looks for those in doubt, then
-// submits, and concludes.
+// submits, removes what nobody needs, and concludes.
 func (d *Driver) act(ctx context.Context, commands []Command) error {
 	until := d.Clock.Now().Add(actFor)
 	var submits []int
 	var finds []Command
+	var discards []StepName
 	sweep, conclude := false, false
 	for _, c := range commands {
 		switch c.Op {
@@ -23,10 +24,16 @@ func (d *Driver) act(ctx context.Context, commands []Command) error {
 			submits = append(submits, c.Job)
 		case Find:
 			finds = append(finds, c)
+		case Survey:
+			if err := d.survey(ctx, c.Step); err != nil {
+				return err
+			}
 		case Sweep:
 			sweep = true
 		case Conclude:
 			conclude = true
+		case Discard:
+			discards = append(discards, c.Step)
 		case Terminate:
 			if stop, err := d.stops(ctx, until); stop || err != nil {
 				d.wakeAt(d.Clock.Now())
@@ -45,6 +52,11 @@ func (d *Driver) act(ctx context.Context, commands []Command) error {
 	}
 	if err := d.submitAll(ctx, submits, until); err != nil {
 		return err
+	}
+	for _, name := range discards {
+		if err := d.discard(ctx, name, until); err != nil {
+			return err
+		}
 	}
 	if err := d.sweepIfDue(ctx, sweep); err != nil {
 		return err

@@ -31,6 +31,9 @@ func (r *Run) apply(e *Event) error {
 			return fmt.Errorf("has no info, or is not the first")
 		}
 		r.info, r.created, r.opened, r.status = *e.Info, e.At, e.At, Running
+		if r.recovered() {
+			r.opened, r.doubted = e.Info.Recovered, true
+		}
 		return nil
 	case RunPaused:
 		r.paused = &Pause{Reason: e.Reason, Spent: e.Spent, Allowance: r.Allowance(), At: e.At}
@@ -106,6 +109,13 @@ func (r *Run) apply(e *Event) error {
 		}
 	case TasksReset:
 		r.resetTasks(s, e.Tasks)
+		if e.Reason != "" {
+			s.again = append(s.again, againReason{e.Tasks, e.Reason})
+		}
+	case OutputsUnneeded:
+		s.gone, s.unneeded = s.gone.with(e.Tasks), s.unneeded.with(e.Tasks)
+	case OutputsDiscarded:
+		s.unneeded = s.unneeded.without(e.Tasks)
 	default:
 		return fmt.Errorf("unknown kind of event")
 	}
@@ -139,6 +149,9 @@ func (r *Run) applyExpanded(s *stepState, e *Event) error {
 		s.waiting--
 		s.set(i, Cached)
 		s.setValues(i, s.hits[i].Outputs)
+		if len(s.hits[i].Gone) > 0 {
+			s.gone = s.gone.Add(i)
+		}
 	}
 	for k := range x.HitRanges {
 		for i := range x.HitRanges[k].Tasks.All() {
@@ -364,7 +377,7 @@ func (r *Run) endTask(s *stepState, i int, e *Event) {
 			}
 			s.rule[i] = at
 		}
-	default: // TaskUnstarted
+	default: // TaskUnstarted, TaskRecovered
 		s.set(i, Pending)
 	}
 }
@@ -384,6 +397,7 @@ func (s *stepState) ruleIndex(i int, class string) int {
 
 // resetTasks makes tasks of s run again.
 func (r *Run) resetTasks(s *stepState, tasks Ranges) {
+	s.gone, s.unneeded = s.gone.without(tasks), s.unneeded.without(tasks)
 	for i := range tasks.All() {
 		r.leaveJob(s, i)
 		if s.task[i].Ended() {

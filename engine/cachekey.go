@@ -85,11 +85,14 @@ func taskParts(s *TaskSpec, step StepName, key string, index int) []KeyPart {
 	if s.mentions("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY") {
 		parts = append(parts, KeyPart{"index", strconv.Itoa(index)})
 	}
-	if s.mentions("FLOW_STEP") {
+	if namesStep(s) {
 		parts = append(parts, KeyPart{"step", string(step)})
 	}
 	return parts
 }
+
+// namesStep reports whether the name of the step is part of a task's key.
+func namesStep(s *TaskSpec) bool { return s.mentions("FLOW_STEP") }
 
 // mentions reports whether the text of what a task runs has one of the words in it.
 func (s *TaskSpec) mentions(words ...string) bool {
@@ -131,7 +134,7 @@ type keyGroup struct {
 }
 
 func newKeyGroup(spec *TaskSpec, base [32]byte) keyGroup {
-	return keyGroup{base: base, index: spec.mentions("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY"), step: spec.mentions("FLOW_STEP"), h: sha256.New()}
+	return keyGroup{base: base, index: spec.mentions("FLOW_INDEX", "AWS_BATCH_JOB_ARRAY"), step: namesStep(spec), h: sha256.New()}
 }
 
 // task returns the key of a task: the hash over the base and over taskParts.

@@ -84,6 +84,7 @@ func (d *Driver) listEnded(ctx context.Context, g *gathered, status JobStatus) (
 	at := newRanker(j.tasks)
 	var ask []JobID // those whose attempts only Describe has
 	g.ask = &ask
+	l := listing{g: g}
 	for child, err := range d.Executor.Children(ctx, j.id, status) {
 		if err != nil {
 			return 0, err
@@ -101,9 +102,12 @@ func (d *Driver) listEnded(ctx context.Context, g *gathered, status JobStatus) (
 			ask = append(ask, child.ID)
 			continue
 		}
-		if err := g.add(ctx, i, &child); err != nil {
+		if err := l.add(ctx, i, &child); err != nil {
 			return 0, err
 		}
+	}
+	if err := l.flush(ctx); err != nil {
+		return 0, err
 	}
 	g.ask = nil
 	g.flush() // those that are described come in an order of their own
@@ -133,15 +137,16 @@ func (d *Driver) addDescribed(ctx context.Context, g *gathered, ids []JobID) err
 	}
 	at := newRanker(g.j.tasks)
 	slices.SortFunc(children, func(a, b Job) int { _, x := a.ID.Split(); _, y := b.ID.Split(); return x - y })
+	l := listing{g: g}
 	for c := range children {
 		_, k := children[c].ID.Split()
 		if i, ok := at.task(k); ok && children[c].Status.Ended() {
-			if err := g.add(ctx, i, &children[c]); err != nil {
+			if err := l.add(ctx, i, &children[c]); err != nil {
 				return err
 			}
 		}
 	}
-	return nil
+	return l.flush(ctx)
 }
 
 // listRunning adds to events which children of a job near by have begun.

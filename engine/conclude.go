@@ -3,27 +3,67 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 )
 
-// conclude evaluates and publishes the workflow's outputs: the last thing a run does.
+// conclude evaluates and publishes the workflow's outputs: the last thing a run does. What
+// cannot be published now is published later.
 func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
-	failed := func(err error) ([]Event, error) {
+	now := d.Clock.Now()
+	if now.Before(d.publishing) {
+		d.wakeAt(d.publishing)
+		return nil, nil
+	}
+	ended := func(err error) ([]Event, error) {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if c := d.run.cancel; c != nil { // nobody waits for the outputs any more
 			return []Event{{Kind: RunEnded, Status: Cancelled, Reason: c.Reason, Cause: c.Cause}}, nil
 		}
+		if errors.Is(err, ErrLater) {
+			d.publishing = now.Add(d.pollMax())
+			d.wakeAt(d.publishing)
+			return nil, d.noted(ctx, opFiles, err)
+		}
 		return []Event{{Kind: RunEnded, Status: Failed, Reason: err.Error(), Cause: "output"}}, nil
 	}
-	if err := d.publishCached(ctx); err != nil {
-		return failed(err)
-	}
-	results, err := d.Template.Results(scope{d.run})
+	results, err := d.results(ctx)
 	if err != nil {
-		return failed(err)
+		return ended(err)
 	}
+	if err := d.publish(ctx, append(d.leftToPublish(), toPublish(results.made)...)); err != nil {
+		return ended(err)
+	}
+	if err := d.noted(ctx, opFiles, nil); err != nil {
+		return nil, err
+	}
+	return []Event{{Kind: RunEnded, Status: Succeeded, Results: results.told}}, nil
+}
+
+// publish publishes files, each as if after those before it.
+func (d *Driver) publish(ctx context.Context, all []Publication) error {
+	if bulk, ok := d.Files.(BulkPublisher); ok && len(all) > 1 {
+		for i, err := range bulk.PublishAll(ctx, all) {
+			if err != nil {
+				return fmt.Errorf("%s: %w", all[min(i, len(all)-1)].What, err)
+			}
+		}
+		return ctx.Err()
+	}
+	for i := range all {
+		if err := d.Files.Publish(ctx, all[i].Source, all[i].Target); err != nil {
+			return fmt.Errorf("%s: %w", all[i].What, err)
+		}
+	}
+	return nil
+}
+
+// toPublish returns what of the workflow's outputs is to be published.
+func toPublish(results []Result) (out []Publication) {
 	for i := range results {
 		res := &results[i]
 		if res.Publish == "" {
@@ -34,59 +74,61 @@ func (d *Driver) conclude(ctx context.Context) ([]Event, error) {
 			if len(res.Files) > 1 && target[len(target)-1] != '/' {
 				target += "/"
 			}
-			if err := d.Files.Publish(ctx, f, target); err != nil {
-				return failed(fmt.Errorf("output %q: publishing %s: %w", res.Name, f, err))
-			}
+			out = append(out, Publication{Source: f, Target: target, What: fmt.Sprintf("output %q: publishing %s", res.Name, f)})
 		}
 	}
-	return []Event{{Kind: RunEnded, Status: Succeeded, Results: results}}, nil
+	return out
 }
 
-// publishCached publishes the outputs of tasks that did not run, since their results are
-// known: where they are wanted now may be elsewhere.
-func (d *Driver) publishCached(ctx context.Context) error {
+// leftToPublish returns the outputs of steps that flow's agent has not published: those of
+// tasks that did not run, since their results are known and where they are wanted now may
+// be elsewhere; and where task files are not on this machine, those that are wanted here.
+func (d *Driver) leftToPublish() (out []Publication) {
 	for _, s := range d.run.steps {
-		if len(s.hits) == 0 {
+		if !d.leaves(s) {
 			continue
 		}
-		for i := range s.exp.Cached.All() {
-			hit, spec := s.hits[i], s.spec(i)
-			if hit == nil { // it ran again since
+		for i := range s.task {
+			if !s.task[i].OK() {
 				continue
 			}
+			spec, dir := s.spec(i), d.run.dir(s, i)
 			for k := range spec.Outputs {
 				o := &spec.Outputs[k]
-				if o.Publish == "" {
+				if o.Publish == "" || s.hit(i) == nil && !d.left(o) {
 					continue
 				}
 				for _, path := range o.paths(s.values[i][o.Name]) {
-					if err := d.Files.Publish(ctx, ResultPath(hit.Dir, path), o.Publish); err != nil {
-						return fmt.Errorf("%s, output %q: %w", s.taskName(i), o.Name, err)
-					}
+					out = append(out, Publication{Source: ResultPath(dir, path), Target: o.Publish, What: fmt.Sprintf("%s, output %q", s.taskName(i), o.Name)})
 				}
 			}
 		}
 	}
-	return nil
+	return out
 }
+
+// left reports whether an output of a task that ran is left to the driver to publish.
+func (d *Driver) left(o *Output) bool { return isURI(d.run.info.WorkDir) && !isURI(o.Publish) }
+
+// leaves reports whether tasks of s may have outputs that are left to publish, without a
+// look at each of very many tasks.
+func (d *Driver) leaves(s *stepState) bool {
+	if s.exp == nil || len(s.hits) == 0 && !isURI(d.run.info.WorkDir) {
+		return false
+	}
+	published := func(outputs []Output) bool {
+		return slices.ContainsFunc(outputs, func(o Output) bool { return o.Publish != "" })
+	}
+	return slices.ContainsFunc(s.exp.Groups, func(g *TaskSpec) bool { return published(g.Outputs) }) ||
+		slices.ContainsFunc(s.exp.Items, func(it *Item) bool { return it != nil && published(it.Outputs) })
+}
+
+// isURI reports whether a work_dir or a target is no path of this machine.
+func isURI(path string) bool { return strings.Contains(path, "://") }
 
 // publishes reports whether something is to be published when the run has succeeded.
 func (d *Driver) publishes(results []Result) bool {
-	for i := range results {
-		if results[i].Publish != "" && len(results[i].Files) > 0 {
-			return true
-		}
-	}
-	for _, s := range d.run.steps {
-		for i := range s.hits {
-			for _, o := range s.spec(i).Outputs {
-				if o.Publish != "" {
-					return true
-				}
-			}
-		}
-	}
-	return false
+	return len(toPublish(results)) > 0 || len(d.leftToPublish()) > 0
 }
 
 // paths returns the files of an output, relative to its attempt's directory; value is

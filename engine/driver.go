@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -27,7 +28,7 @@ type Driver struct {
 	// jobs are far away and are looked at by their summaries only. nil: nobody listens.
 	OnCounts func(*Run)
 	// OnTrouble is told of an error of the executor: op is "submit", "find", "describe",
-	// "list" or "terminate"; or of a [MissingError], op is "missing". What is tried again
+	// "list" or "terminate"; or one of Files, "files"; or of a [MissingError], op is "missing". What is tried again
 	// anyway is told once, not at each try, and a nil error is told when all is well again.
 	// nil: nobody listens.
 	OnTrouble func(op string, err error)
@@ -47,18 +48,20 @@ type Driver struct {
 	// each look that has none. 0: two seconds, and a minute.
 	Poll, PollMax time.Duration
 
-	run      *Run
-	seen     map[int]seen // by job number
-	expander *expander
-	far      bool      // the executor is no Notifier: looking costs
-	asked    time.Time // when Requests was last called
-	wishes   []Request // not recorded yet
-	recorded time.Time // when events were last made durable
+	run        *Run
+	seen       map[int]seen // by job number
+	expander   *expander
+	far        bool      // the executor is no Notifier: looking costs
+	asked      time.Time // when Requests was last called
+	wishes     []Request // not recorded yet
+	publishing time.Time // when to try again to publish; zero: at once
+	recorded   time.Time // when events were last made durable
 
 	pace        pace
-	terminated  map[JobID]time.Time // when a job was last asked to end
-	pauses      []pause             // of queues that take no jobs now
-	doubts      map[int]doubt       // by job number
+	terminated  map[JobID]time.Time    // when a job was last asked to end
+	pauses      []pause                // of queues that take no jobs now
+	doubts      map[int]doubt          // by job number
+	unseen      map[StepName]time.Time // steps whose inputs or results could not be looked at, and when to do so again
 	sweeping    sweeping
 	troubles    []trouble // told, and not over
 	toldMissing bool      // see tellMissing
@@ -99,14 +102,15 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 	if run.ID() == "" {
 		return nil, fmt.Errorf("run %s: %w", id, ErrNotFound)
 	}
-	d.run, d.seen, d.terminated, d.doubts = run, map[int]seen{}, map[JobID]time.Time{}, map[int]doubt{}
-	d.pace, d.pauses, d.troubles, d.sweeping = pace{}, nil, nil, sweeping{next: d.Clock.Now()}
-	if run.Seq() == 1 {
+	d.run, d.seen, d.terminated, d.doubts, d.unseen = run, map[int]seen{}, map[JobID]time.Time{}, map[int]doubt{}, map[StepName]time.Time{}
+	d.pace, d.pauses, d.troubles, d.sweeping, d.publishing = pace{}, nil, nil, sweeping{next: d.Clock.Now()}, time.Time{}
+	if run.Seq() == 1 && !run.recovered() {
 		d.sweeping.next = d.sweeping.next.Add(sweepEvery) // nothing of it can be anywhere
 	}
 	_, near := d.Executor.(Notifier)
 	d.far = d.Executor != nil && !near
 	run.quiet, run.price = d.Quiet, d.Price
+	_, run.discards = d.Files.(Discarder)
 	if d.far {
 		run.gather = d.patience()
 	}
@@ -196,9 +200,12 @@ func (d *Driver) decide(ctx context.Context) (Ready, error) {
 			if c.Op != Expand {
 				continue
 			}
-			e, err := d.expander.expand(ctx, c.Step)
+			e, known, err := d.expand(ctx, c.Step)
 			if err != nil {
 				return ready, err
+			}
+			if !known {
+				continue
 			}
 			if err := d.apply(&events, e); err != nil {
 				return ready, err
@@ -209,6 +216,27 @@ func (d *Driver) decide(ctx context.Context) (Ready, error) {
 			return ready, d.commit(ctx, events)
 		}
 	}
+}
+
+// expand expands a step. It is not known if what has to be looked at cannot be now: it is
+// looked at again after a while.
+func (d *Driver) expand(ctx context.Context, name StepName) (e Event, known bool, err error) {
+	now := d.Clock.Now()
+	if again, ok := d.unseen[name]; ok && now.Before(again) {
+		d.wakeAt(again)
+		return e, false, nil
+	}
+	e, err = d.expander.expand(ctx, name)
+	if d.Executor != nil && errors.Is(err, ErrLater) { // who only plans is told
+		d.unseen[name] = now.Add(d.pollMax())
+		d.wakeAt(d.unseen[name])
+		return e, false, d.noted(ctx, opFiles, err)
+	}
+	if err != nil {
+		return e, false, err
+	}
+	delete(d.unseen, name)
+	return e, true, d.noted(ctx, opFiles, nil)
 }
 
 // apply stamps events, adds them to the run and to pending.

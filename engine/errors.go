@@ -12,7 +12,8 @@ var (
 	ErrRefused = errors.New("job refused")
 	// ErrLater is what methods of an [Executor] return, wrapped, when the call was surely
 	// not carried out, but may be later: it was throttled, the credentials have expired,
-	// the network is down, the queue is disabled.
+	// the network is down, the queue is disabled. It is likewise what [Files] and a [Cache]
+	// return when nothing can be said now of what was asked for.
 	ErrLater = errors.New("not now")
 	// ErrConflict is what [Log.Append] returns, wrapped, when another driver has appended.
 	ErrConflict = errors.New("the run was changed by another driver")

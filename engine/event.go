@@ -81,7 +81,10 @@ const (
 	TasksRunning Kind = "TasksRunning" // Tasks of Step run, in Job
 	TasksEnded   Kind = "TasksEnded"   // a try of Tasks of Step ended, in Job: Outcome
 	TasksSkipped Kind = "TasksSkipped" // Tasks of Step will not run: Status SKIPPED or CANCELLED, Reason, Cause
-	TasksReset   Kind = "TasksReset"   // Tasks of Step are to run again
+	TasksReset   Kind = "TasksReset"   // Tasks of Step are to run again; Reason: whatever their results were known for
+
+	OutputsUnneeded  Kind = "OutputsUnneeded"  // nobody needs the temporary outputs of Tasks of Step any more: they are removed from now on
+	OutputsDiscarded Kind = "OutputsDiscarded" // those are gone; Reason says what could not be removed
 
 	RunPaused       Kind = "RunPaused"       // Reason, Spent: nothing more is submitted until a RunResumed with Allowance
 	CancelRequested Kind = "CancelRequested" // Reason; Cause is "user", "timeout", "budget" or the failed task
@@ -97,6 +100,7 @@ const (
 	TaskRetrying  Outcome = "retrying"  // failed; the engine tries it again, After
 	TaskUnstarted Outcome = "unstarted" // did not run, since something it depends on failed; is without a job again
 	TaskCancelled Outcome = "cancelled" // was terminated
+	TaskRecovered Outcome = "recovered" // left traces of Attempts, of which nothing was recorded, and no result; is without a job
 	TaskLost      Outcome = "lost"      // its executor knows nothing of it any more: failed for good, though it may have run
 )
 
@@ -115,12 +119,18 @@ type RunInfo struct {
 	Executor  string            `json:"executor"`            // ExecutorLocal or ExecutorBatch
 	Variables map[string]string `json:"variables,omitempty"` // JSON of each; sensitive ones are left out
 	Limits    Limits            `json:"limits,omitzero"`
+	// Recovered is when the run was made of its files, since all else of it was lost; zero: it
+	// was not. What it did before is found out step by step, see Survey.
+	Recovered time.Time `json:"recovered,omitzero"`
 }
 
 // Limits are what the command line may set over the workflow.
 type Limits struct {
 	MaxParallel int  `json:"max_parallel,omitempty"`
 	NoCache     bool `json:"no_cache,omitempty"` // no task is CACHED
+	// Replace are steps whose tasks run though their results are known, as do those of all
+	// steps that follow them.
+	Replace []StepName `json:"replace,omitempty"`
 }
 
 // Expanded is a step with its tasks, in a form that is small however many there are.
@@ -133,6 +143,7 @@ type Expanded struct {
 	Absent    Ranges      `json:"absent,omitempty"`     // tasks without a spec
 	CacheKeys []byte      `json:"cache_keys,omitempty"` // 32 bytes a task, zeros for one that is not cached; see TaskKeys
 	KeyBases  []byte      `json:"key_bases,omitempty"`  // 32 bytes a group, likewise; instead of CacheKeys where Items is nil
+	KeyName   StepName    `json:"key_name,omitempty"`   // what cache keys have for the name of the step, if it was moved
 	Cached    Ranges      `json:"cached,omitempty"`     // tasks whose result is known
 	Hits      []Hit       `json:"hits,omitempty"`       // of Cached, in order
 	HitRanges []HitRange  `json:"hit_ranges,omitempty"` // of more tasks whose result is known

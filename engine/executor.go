@@ -83,6 +83,9 @@ type JobSpec struct {
 	Tasks Ranges    `json:"tasks"`           // the tasks' indices in their step, in the order of the children
 	Keys  []string  `json:"keys,omitempty"`  // the tasks' keys, likewise; nil: the index as a decimal number
 	Items []*Item   `json:"items,omitempty"` // likewise; nil: no task has anything of its own
+	// CacheKeys are the cache keys of the tasks of the step; nil: none of its results is to be
+	// used again. Those of the job's tasks are asked for with CacheKey.
+	CacheKeys *TaskKeys `json:"-"`
 
 	WorkDir  string        `json:"work_dir"`
 	Attempt  int           `json:"attempt"` // of the tasks' first try in this job, from 1; the same for all
@@ -111,6 +114,10 @@ func (s *JobSpec) Item(i int) *Item {
 	}
 	return s.Items[i]
 }
+
+// CacheKey returns the cache key of child i; zeros: its result is not to be used again. It
+// is computed each time, and may be asked for by several at once.
+func (s *JobSpec) CacheKey(i int) CacheKey { return s.CacheKeys.alone(s.Tasks.At(i)) }
 
 // TaskDir returns the directory of child i's attempts.
 func (s *JobSpec) TaskDir(i int) string {
@@ -191,8 +198,9 @@ const (
 	ReasonExited        = "Essential container in task exited"
 	ReasonArrayChild    = "Array Child Job failed"
 	ReasonOutOfMemory   = "OutOfMemoryError: Container killed due to memory usage"
-	ReasonOutputMissing = "OutputMissing: " // prefix of the container reason, by flow's agent
-	ReasonStageIn       = "StageInError: "  // likewise
+	ReasonOutputMissing = "OutputMissing: "        // prefix of the container reason, by flow's agent
+	ReasonStageIn       = "StageInError: "         // likewise
+	ReasonInLog         = "see the end of the log" // behind such a prefix, where Batch knows no more than a number
 )
 
 // LogOptions say which part of a log is wanted.

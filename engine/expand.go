@@ -2,12 +2,10 @@ package engine
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // An expander answers Expand commands: it evaluates a step, finds out what its inputs
@@ -16,21 +14,25 @@ type expander struct {
 	run      *Run
 	template Template
 	files    Files
-	cache    Cache // nil: nothing is known
-	ids      map[string]string
+	cache    Cache               // nil: nothing is known
+	ids      map[string]string   // of paths
+	matches  map[string][]string // of patterns
 }
 
 // expand returns StepExpanded, or StepEnded with FAILED if the step cannot be
-// evaluated. An error is one of the cache or of ctx.
+// evaluated. An error is one of the cache or of ctx, or ErrLater, wrapped, of the files.
 func (x *expander) expand(ctx context.Context, name StepName) (Event, error) {
 	s := x.run.step(name)
 	failed := func(err error) (Event, error) {
 		if ctx.Err() != nil {
 			return Event{}, ctx.Err()
 		}
+		if errors.Is(err, ErrLater) {
+			return Event{}, fmt.Errorf("step %s: %w", name, err)
+		}
 		return Event{Kind: StepEnded, Step: name, Status: Failed, Reason: err.Error()}, nil
 	}
-	raw, err := x.template.Expand(name, scope{x.run})
+	raw, err := x.template.Expand(name, scope{r: x.run})
 	if err != nil {
 		return failed(err)
 	}
@@ -44,101 +46,6 @@ func (x *expander) expand(ctx context.Context, name StepName) (Event, error) {
 		return Event{}, err
 	}
 	return Event{Kind: StepExpanded, Step: name, Expanded: out}, nil
-}
-
-// identify returns the specs with the identity of every input. Specs that were one
-// pointer still are.
-func (x *expander) identify(ctx context.Context, s *stepState, specs []*TaskSpec) ([]*TaskSpec, error) {
-	if !slices.ContainsFunc(specs, func(spec *TaskSpec) bool { return spec != nil && len(spec.Inputs) > 0 }) {
-		return specs, nil
-	}
-	out := make([]*TaskSpec, len(specs))
-	var last, lastOut *TaskSpec
-	producers := x.producers(s)
-	for i, spec := range specs {
-		if spec == nil || len(spec.Inputs) == 0 {
-			out[i] = spec
-			continue
-		}
-		if spec == last {
-			out[i] = lastOut
-			continue
-		}
-		c := *spec
-		c.Inputs = slices.Clone(spec.Inputs)
-		for k := range c.Inputs {
-			in := &c.Inputs[k]
-			in.IDs = make([]string, len(in.Paths))
-			for n, p := range in.Paths {
-				id, err := x.identity(ctx, producers, p)
-				if err != nil {
-					return nil, fmt.Errorf("%s: input %q: %w", s.InputsPos, in.Name, err)
-				}
-				in.IDs[n] = id
-			}
-		}
-		last, lastOut = spec, &c
-		out[i] = lastOut
-	}
-	return out, nil
-}
-
-// producers maps the task directories of the steps that s depends on to the cache keys
-// of those tasks.
-func (x *expander) producers(s *stepState) map[string]CacheKey {
-	n := 0
-	for _, dep := range s.deps {
-		n += len(dep.task)
-	}
-	if n == 0 || !s.Reads {
-		return nil
-	}
-	m := make(map[string]CacheKey, n)
-	for _, dep := range s.deps {
-		if dep.exp == nil {
-			continue
-		}
-		keys := NewTaskKeys(dep.stepState.Step, dep.exp)
-		for i := range dep.task {
-			m[x.run.dir(dep.stepState, i)] = keys.Key(i)
-		}
-	}
-	return m
-}
-
-// identity returns what stands for the content of an input in a cache key: for the
-// result of a task the key of that task, so that hits are known before it has run.
-func (x *expander) identity(ctx context.Context, producers map[string]CacheKey, path string) (string, error) {
-	const mark = "/" + ResultDir + "/"
-	for at := 0; len(producers) > 0; {
-		next := strings.Index(path[at:], mark)
-		if next < 0 {
-			break
-		}
-		at += next
-		if key, ok := producers[path[:at]]; ok {
-			if key == (CacheKey{}) { // never the same again
-				return "run:" + path, nil
-			}
-			return "task:" + hex.EncodeToString(key[:]) + "/" + path[at+len(mark):], nil
-		}
-		at++
-	}
-	if id, ok := x.ids[path]; ok {
-		return id, nil
-	}
-	id, err := x.files.Identify(ctx, path)
-	if errors.Is(err, ErrNotFound) {
-		return "", fmt.Errorf("%s is not there", path)
-	}
-	if err != nil {
-		return "", err
-	}
-	if x.ids == nil {
-		x.ids = map[string]string{}
-	}
-	x.ids[path] = id
-	return id, nil
 }
 
 // compact parts tasks into groups that can be one array job, and keeps of each task
@@ -238,6 +145,11 @@ func (x *expander) keys(s *stepState, specs []*TaskSpec, out *Expanded) {
 	if !slices.ContainsFunc(specs, func(spec *TaskSpec) bool { return spec != nil && !spec.NoCache }) {
 		return
 	}
+	name := s.Name
+	if n := len(s.Was); n > 0 && slices.ContainsFunc(specs, func(spec *TaskSpec) bool { return spec != nil && namesStep(spec) }) {
+		name = s.Was[n-1]
+		out.KeyName = name
+	}
 	if out.Items == nil {
 		for _, spec := range out.Groups {
 			base := keyBase(spec)
@@ -251,7 +163,7 @@ func (x *expander) keys(s *stepState, specs []*TaskSpec, out *Expanded) {
 		if spec == nil || spec.NoCache {
 			continue
 		}
-		sum := k.key(spec, s.Name, keyOf(s.Step, out.Keys, i), i)
+		sum := k.key(spec, name, keyOf(s.Step, out.Keys, i), i)
 		copy(out.CacheKeys[32*i:], sum[:])
 	}
 }
@@ -272,7 +184,7 @@ const lookupTasks = 10_000
 // lookup finds the tasks whose result is known, and still there.
 func (x *expander) lookup(ctx context.Context, s *stepState, specs []*TaskSpec, out *Expanded) error {
 	keys := NewTaskKeys(s.Step, out)
-	if x.cache == nil || keys == nil || s.noCache || x.run.info.Limits.NoCache {
+	if x.cache == nil || keys == nil || s.noCache || x.run.info.Limits.NoCache || x.run.replaced(s) {
 		return nil
 	}
 	known, err := x.lookupFamily(ctx, keys, out)
@@ -295,6 +207,27 @@ func (x *expander) lookup(ctx context.Context, s *stepState, specs []*TaskSpec, 
 	return nil
 }
 
+// replaced reports whether known results of s do not count in this run, since it follows a
+// step that is to run again, or is that.
+func (r *Run) replaced(s *stepState) bool {
+	_, ok := r.Replaced(s.Name)
+	return ok
+}
+
+// Replaced returns the step of Limits.Replace because of which known results of a step do not
+// count in this run: that step itself, if it is one of them.
+func (r *Run) Replaced(step StepName) (by StepName, ok bool) {
+	if slices.Contains(r.info.Limits.Replace, step) {
+		return step, true
+	}
+	for _, name := range r.info.Limits.Replace {
+		if slices.ContainsFunc(r.graph.After(name), func(after *Step) bool { return after.Name == step }) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
 // lookupFamily finds the results that the cache keeps together, and returns which tasks'
 // these are.
 func (x *expander) lookupFamily(ctx context.Context, keys *TaskKeys, out *Expanded) (func(i int) bool, error) {
@@ -315,27 +248,93 @@ func (x *expander) lookupSome(ctx context.Context, specs []*TaskSpec, ask []Cach
 	if len(ask) == 0 {
 		return nil
 	}
-	hits, err := x.cache.Lookup(ctx, ask)
+	hits, err := x.hits(ctx, specs, ask, at)
 	if err != nil {
 		return fmt.Errorf("looking for known results: %w", err)
 	}
+	if err := x.verify(ctx, specs, at, hits); err != nil {
+		return err
+	}
 	for k, h := range hits {
-		i := at[k]
-		if h.Dir == "" {
-			continue
+		if h.Dir != "" {
+			out.Cached = out.Cached.Add(at[k])
+			out.Hits = append(out.Hits, h)
 		}
-		if len(specs[i].Outputs) > 0 {
-			m, err := x.files.Manifest(ctx, h.Dir)
-			if err != nil {
-				if ctx.Err() != nil {
-					return ctx.Err()
-				}
-				continue // cleaned away, or changed since: it runs again
-			}
-			h.Outputs = m.Outputs
-		}
-		out.Cached = out.Cached.Add(i)
-		out.Hits = append(out.Hits, h)
 	}
 	return nil
+}
+
+// hits asks the cache, for tasks without files apart from the others if that has something
+// of its own to tell of them.
+func (x *expander) hits(ctx context.Context, specs []*TaskSpec, ask []CacheKey, at []int) ([]Hit, error) {
+	cache, ok := x.cache.(PlainCache)
+	if !ok {
+		return x.cache.Lookup(ctx, ask)
+	}
+	hits := make([]Hit, len(ask))
+	some := func(lookup func(context.Context, []CacheKey) ([]Hit, error), files bool) error {
+		var keys []CacheKey
+		var which []int // of ask
+		for k, key := range ask {
+			if specs[at[k]].NeedsAgent() == files {
+				keys, which = append(keys, key), append(which, k)
+			}
+		}
+		if len(keys) == 0 {
+			return nil
+		}
+		found, err := lookup(ctx, keys)
+		for n := range found {
+			hits[which[n]] = found[n]
+		}
+		return err
+	}
+	if err := some(cache.Lookup, true); err != nil {
+		return nil, err
+	}
+	return hits, some(cache.LookupPlain, false)
+}
+
+// keeps reports whether a result counts of which those outputs are gone: none of them is to
+// be kept.
+func (s *TaskSpec) keeps(gone []string) bool {
+	return !slices.ContainsFunc(s.Outputs, func(o Output) bool { return !o.Temporary && slices.Contains(gone, o.Name) })
+}
+
+// verify looks whether results that are known of the tasks at are still there, takes their
+// values from their manifests, and empties the Dir of those that are not.
+func (x *expander) verify(ctx context.Context, specs []*TaskSpec, at []int, hits []Hit) error {
+	var dirs []string
+	var which []int // of hits
+	flush := func() error {
+		for k, a := range manifestsOf(ctx, x.files, dirs) {
+			h := &hits[which[k]]
+			switch {
+			case a.Err == nil && specs[at[which[k]]].keeps(a.Manifest.Gone):
+				h.Outputs, h.Gone = a.Manifest.Outputs, a.Manifest.Gone
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case errors.Is(a.Err, ErrLater): // nobody knows whether it is there
+				return fmt.Errorf("looking for the result of %s in run %s: %w", h.Step, h.Run, a.Err)
+			default:
+				*h = Hit{} // cleaned away, or changed since: it runs again
+			}
+		}
+		dirs, which = dirs[:0], which[:0]
+		return nil
+	}
+	for k := range hits {
+		if x.run.recovered() && hits[k].Run == x.run.info.Run {
+			hits[k] = Hit{} // it is the task's own, see survey
+		}
+		if hits[k].Dir == "" || len(specs[at[k]].Outputs) == 0 {
+			continue
+		}
+		if dirs, which = append(dirs, hits[k].Dir), append(which, k); len(dirs) == manifestsAtOnce {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return flush()
 }

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -40,6 +42,8 @@ type gathered struct {
 	ok     *Event // tasks that succeeded, still open
 	events []Event
 	ask    *[]JobID // tasks that are to be described first; nil: no more can be known
+
+	fetched map[int]ManifestAnswer // by task; see fetch
 }
 
 func (g *gathered) flush() {
@@ -92,8 +96,8 @@ func (g *gathered) add(ctx context.Context, i int, job *Job) error {
 		g.events = append(g.events, Event{Kind: TasksEnded, Step: s.Name, Job: g.j.n, Tasks: RangesOf(i), Outcome: TaskUnstarted, Reason: job.StatusReason})
 		g.mergeUnstarted()
 	default:
-		if last.Reason == "" && last.ExitCode != nil { // the agent has only a number to say why
-			last.Reason = g.d.Files.Failure(ctx, g.d.run.dir(s, i), tries)
+		if last.ExitCode != nil && (last.Reason == "" || strings.HasSuffix(last.Reason, ReasonInLog)) { // the agent has only a number to say why
+			last.Reason = cmp.Or(g.d.Files.Failure(ctx, g.d.run.dir(s, i), tries), last.Reason)
 		}
 		g.fail(i, s.spec(i), &last, tries, infra, before)
 	}
@@ -119,7 +123,7 @@ func (g *gathered) addGood(ctx context.Context, i int, job *Job) error {
 		g.succeed(i, job, tries, infraOf(job.Attempts), nil, g.before(job.Attempts))
 		return nil
 	}
-	m, err := g.d.Files.Manifest(ctx, g.d.run.dir(s, i))
+	m, err := g.manifest(ctx, i)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		g.fail(i, s.spec(i), &JobAttempt{Reason: ReasonOutputMissing + "the job succeeded, but left no manifest", StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped}, tries, infraOf(job.Attempts), g.before(job.Attempts))

@@ -34,11 +34,11 @@ func (d *Driver) Look(ctx context.Context) error {
 			if c.Op != Conclude {
 				continue
 			}
-			results, err := d.Template.Results(scope{d.run})
-			if err != nil || d.publishes(results) {
+			results, err := d.results(ctx)
+			if err != nil || d.publishes(results.made) {
 				break
 			}
-			if err := d.apply(&events, Event{Kind: RunEnded, Status: Succeeded, Results: results}); err != nil {
+			if err := d.apply(&events, Event{Kind: RunEnded, Status: Succeeded, Results: results.told}); err != nil {
 				return err
 			}
 		}
@@ -96,7 +96,7 @@ func (d *Driver) Handed() bool {
 	ready := d.run.Ready(d.Clock.Now())
 	for _, c := range ready.Commands {
 		switch c.Op {
-		case Submit, Find, Expand, Conclude:
+		case Submit, Find, Expand, Survey, Conclude:
 			return false
 		}
 	}

@@ -109,12 +109,13 @@ func (d *Driver) lost(ctx context.Context, j *jobState, events *[]Event) (bool, 
 	s := j.step
 	g := gathered{d: d, j: j}
 	var gone Ranges
-	for i := range j.tasks.All() {
-		if !s.inJob[i] || int(s.job[i]) != j.n {
-			continue
+	left := d.unended(j)
+	for k, i := range left {
+		if k%manifestsAtOnce == 0 {
+			g.fetch(ctx, left[k:min(k+manifestsAtOnce, len(left))])
 		}
 		if len(s.spec(i).Outputs) > 0 {
-			m, err := d.Files.Manifest(ctx, d.run.dir(s, i))
+			m, err := g.manifest(ctx, i)
 			switch {
 			case err == nil && m.Attempt >= j.plan.Attempt:
 				g.succeed(i, &Job{}, m.Attempt, 0, m.Outputs, nil)
@@ -133,6 +134,16 @@ func (d *Driver) lost(ctx context.Context, j *jobState, events *[]Event) (bool, 
 		})
 	}
 	return true, d.apply(events, g.events...)
+}
+
+// unended returns the tasks of a job that have not ended in it.
+func (d *Driver) unended(j *jobState) (left []int) {
+	for i := range j.tasks.All() {
+		if j.step.inJob[i] && int(j.step.job[i]) == j.n {
+			left = append(left, i)
+		}
+	}
+	return left
 }
 
 // rest settles the children of an array job that has ended which are in no listing: those

@@ -119,7 +119,7 @@ func (r *Run) ToCome(name StepName) []*JobSpec {
 			chunk := of.First(MaxArraySize)
 			of = of.After(chunk[len(chunk)-1].To)
 			out = append(out, r.jobSpec(&jobState{step: s, tasks: chunk, plan: &JobPlan{
-				Name: JobName(r.info.Run, s.Name, len(r.jobs)+len(out)+1), Queue: s.exp.Groups[g].Queue, Group: g, Attempt: 1, Attempts: 1,
+				Name: JobName(r.info.Run, s.Name, r.jobBase()+len(r.jobs)+len(out)+1), Queue: s.exp.Groups[g].Queue, Group: g, Attempt: 1, Attempts: 1,
 			}}))
 		}
 	}

@@ -17,7 +17,7 @@ type Ready struct {
 // A Command is a wish, for the driver to carry out.
 type Command struct {
 	Op   Op
-	Step StepName // Expand
+	Step StepName // Expand, Discard
 	Job  int      // Submit, Find, Terminate
 	// Last is set in a Find whose answer is final: a job that it does not find was
 	// never accepted.
@@ -33,7 +33,9 @@ const (
 	Submit    Op = "submit"    // submit the job. Answer: JobAccepted, JobRefused or JobInDoubt
 	Find      Op = "find"      // look whether the job was accepted. Answer: JobAccepted, or none; see Last
 	Terminate Op = "terminate" // end the job; asked for again until it has ended
+	Survey    Op = "survey"    // of a recovered run: end the step's jobs of before, and find out what its tasks did. Answer: TasksEnded, or none
 	Sweep     Op = "sweep"     // list the run's jobs and end those it does not know, until nothing is alive. No answer; see unswept
+	Discard   Op = "discard"   // remove the temporary outputs of the step. Answer: OutputsDiscarded
 	Conclude  Op = "conclude"  // evaluate and publish the workflow's outputs. Answer: RunEnded
 )
 
@@ -54,9 +56,10 @@ func (r *Run) Ready(now time.Time) Ready {
 			d.step(s)
 		}
 	}
+	discarding := d.discarding()
 	d.jobsReady()
 	d.pauses()
-	if !open && len(d.Events) == 0 {
+	if !open && !discarding && len(d.Events) == 0 {
 		d.end()
 	}
 	return d.Ready
@@ -161,6 +164,8 @@ func (d *decision) step(s *stepState) {
 		if s.waiting > 0 {
 			d.event(Event{Kind: TasksSkipped, Step: s.Name, Tasks: s.waitingTasks(), Status: Cancelled, Reason: d.cancel.Reason, Cause: d.cancel.Cause})
 		}
+	case s.waiting > 0 && d.unsurveyed(s):
+		d.Commands = append(d.Commands, Command{Op: Survey, Step: s.Name})
 	case s.waiting > 0:
 		d.waitingStep(s)
 	}

@@ -17,25 +17,26 @@ type Run struct {
 	live  []*jobState  // those that need looking after, ascending; some may be over
 	over  int          // how many in live are over
 
-	info    RunInfo
-	seq     int64 // of the last event applied
-	created time.Time
-	ended   time.Time
-	opened  time.Time // when the run was created or reopened: its timeout counts from here
-	status  Status
-	reason  string
-	cause   string
-	results []Result
-	cancel  *Event        // the wish to cancel, if there is one
-	paused  *Pause        // nil: it is not
-	allowed Money         // what somebody let the run cost in all; 0: nobody did
-	settled Money         // what jobs have cost that are over
-	price   Pricer        // nil: jobs have no rate
-	flight  int           // tasks in jobs, not ended
-	quiet   time.Duration // how long to look for a job in doubt before it is submitted again
-	gather  time.Duration // how long tasks that failed wait for others of their job, to be sent again as one
-	doubted bool          // some job was in doubt or lost, since the run was begun or reopened
-	swept   bool          // a listing showed that nothing of the run is alive; not in the log
+	info     RunInfo
+	seq      int64 // of the last event applied
+	created  time.Time
+	ended    time.Time
+	opened   time.Time // when the run was created or reopened: its timeout counts from here
+	status   Status
+	reason   string
+	cause    string
+	results  []Result
+	cancel   *Event        // the wish to cancel, if there is one
+	paused   *Pause        // nil: it is not
+	allowed  Money         // what somebody let the run cost in all; 0: nobody did
+	settled  Money         // what jobs have cost that are over
+	price    Pricer        // nil: jobs have no rate
+	flight   int           // tasks in jobs, not ended
+	quiet    time.Duration // how long to look for a job in doubt before it is submitted again
+	gather   time.Duration // how long tasks that failed wait for others of their job, to be sent again as one
+	doubted  bool          // some job was in doubt or lost, since the run was begun or reopened
+	discards bool          // there is somebody to remove what nobody needs
+	swept    bool          // a listing showed that nothing of the run is alive; not in the log
 }
 
 // stepState is what a run knows of one step. Tasks are kept in slices, a few bytes a
@@ -72,7 +73,14 @@ type stepState struct {
 	values  map[int]Values
 	hits    map[int]*Hit
 	byKey   map[string]int
-	base    int // tries numbered so far, before the step was reset
+	keys    *TaskKeys // of exp, once asked for; see taskKeys
+	base    int       // tries numbered so far, before the step was reset
+
+	surveyed bool // of a recovered run, what its tasks did before is known; not in the log
+
+	gone     Ranges // tasks whose temporary outputs are not there any more, or soon
+	unneeded Ranges // those of them that are still to be removed
+	again    []againReason
 }
 
 type depState struct {
@@ -237,6 +245,15 @@ func (s *stepState) spec(i int) *TaskSpec {
 	return s.exp.Groups[s.group(i)].With(s.item(i))
 }
 
+// taskKeys returns the cache keys of the tasks of a step that is expanded; nil: its results
+// are not kept.
+func (s *stepState) taskKeys() *TaskKeys {
+	if s.keys == nil {
+		s.keys = NewTaskKeys(s.Step, s.exp)
+	}
+	return s.keys
+}
+
 // hit returns where the result of task i is from, if it is CACHED, else nil.
 func (s *stepState) hit(i int) *Hit {
 	if h := s.hits[i]; h != nil || s.task[i] != Cached {
@@ -255,6 +272,11 @@ func (r *Run) dir(s *stepState, i int) string {
 	if h := s.hit(i); h != nil {
 		return h.Dir
 	}
+	return r.ownDir(s, i)
+}
+
+// ownDir returns the directory where task i's result is or will be if it runs in this run.
+func (r *Run) ownDir(s *stepState, i int) string {
 	return TaskDir(r.info.WorkDir, r.info.Run, s.Name, KeyDir(s.FanOut, s.key(i)))
 }
 
@@ -299,7 +321,7 @@ func (r *Run) jobSpec(j *jobState) *JobSpec {
 		Name: j.plan.Name, Workflow: r.info.Workflow, Run: r.info.Run, Step: s.Name, FanOut: s.FanOut,
 		Queue: j.plan.Queue, Task: group, Tasks: j.tasks, WorkDir: r.info.WorkDir,
 		Attempt: j.plan.Attempt, Attempts: max(j.plan.Attempts, 1),
-		Timeout: group.Timeout, Resources: s.resources(j.plan), Tags: group.Tags,
+		Timeout: group.Timeout, Resources: s.resources(j.plan), Tags: group.Tags, CacheKeys: s.taskKeys(),
 	}
 	if n := j.tasks.Len(); n > 1 {
 		spec.ArraySize = n

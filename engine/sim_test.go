@@ -26,6 +26,8 @@ const simRun = engine.RunID("01jd0000000000000000000000")
 // or once after the given number of boundaries. It returns what went wrong.
 func simulate(w *world, crashes int, at int) (run *engine.Run, problems []string) {
 	info := &engine.RunInfo{Run: simRun, Workflow: "sim", WorkDir: "/w", Executor: w.place()}
+	w.distance()
+	info.Limits = w.limits()
 	w.log, w.synced = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}, 1
 	w.crashAt = at
 	for life := 0; ; life++ {
@@ -87,6 +89,9 @@ func (w *world) driver() *engine.Driver {
 	d := &engine.Driver{
 		Workflow: w.wf, Template: w, Executor: w.executor(), Log: w, Files: w, Clock: w,
 		Quiet: quiet, Poll: 10 * time.Second,
+	}
+	if w.files != nil {
+		d.Files, d.Cache = remote{w}, remote{w}
 	}
 	if w.wf.Budget != nil {
 		d.Price = func(*engine.TaskSpec, string, engine.Resources) *engine.Rate {
@@ -244,6 +249,7 @@ func (w *world) check(run *engine.Run) {
 	if w.bug == "" && run.Cause() == engine.CauseBudget && (w.wf.Budget == nil || !w.wf.Budget.Cancel) {
 		w.problem("cancelled with %v spent", run.Spent())
 	}
+	w.checkKnown(run)
 	if w.cancelled || run.Cause() == engine.CauseBudget || w.wf.OnFailure == engine.CancelOnErr {
 		return
 	}
@@ -253,11 +259,11 @@ func (w *world) check(run *engine.Run) {
 	}
 	want, got := w.expect(), map[string]engine.Status{}
 	for _, s := range run.Steps() {
-		got[string(s.Step.Name)] = s.Status
+		got[string(s.Step.Name)] = counted(s.Status)
 		for i := range w.step(s.Step.Name).size {
-			got[taskID(s.Step.Name, i)] = s.Status
+			got[taskID(s.Step.Name, i)] = counted(s.Status)
 			if s.Size > 0 {
-				got[taskID(s.Step.Name, i)] = run.Task(s.Step.Name, i).Status
+				got[taskID(s.Step.Name, i)] = counted(run.Task(s.Step.Name, i).Status)
 			}
 		}
 	}
@@ -298,7 +304,7 @@ func report(t *testing.T, w *world, problems []string, how string) {
 // dies, answers are lost, listings lag and hosts vanish. After every effect the
 // invariants of the submit protocol hold; in the end, every task has ended as it must.
 func TestSimulation(t *testing.T) {
-	pauses := 0
+	pauses, removed, again := 0, 0, 0
 	from, to := uint64(1), uint64(*simSeeds)
 	if *simSeed > 0 {
 		from, to = *simSeed, *simSeed
@@ -323,14 +329,17 @@ func TestSimulation(t *testing.T) {
 			}
 			report(t, w, w.problems, "random crashes")
 			pauses += w.pauses
+			if w.files != nil {
+				removed, again = removed+w.files.removed, again+w.files.again
+			}
 			sums[k] = w.hash.Sum64()
 		}
 		if sums[0] != sums[1] && *simSeed == 0 {
 			t.Fatalf("seed %d: two runs of the same world differ", seed)
 		}
 	}
-	if pauses == 0 && *simSeed == 0 {
-		t.Error("no run was paused")
+	if *simSeed == 0 && (pauses == 0 || removed == 0 || again == 0) {
+		t.Errorf("%d runs were paused, %d temporary files removed, and %d made again: not all was tested", pauses, removed, again)
 	}
 }
 
@@ -421,6 +430,7 @@ func TestSimulationRedoMidway(t *testing.T) {
 		}
 		w.wf.OnFailure = engine.Finish
 		info := &engine.RunInfo{Run: simRun, Workflow: "sim", WorkDir: "/w", Executor: w.place()}
+		w.distance()
 		w.log, w.synced = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}, 1
 		w.crashAt = 5 + w.rng.IntN(60)
 		if _, err := w.live(); err == nil {
@@ -462,6 +472,8 @@ func TestSimulationFindsPlantedBugs(t *testing.T) {
 		"jobs in doubt are submitted again at once", "intents are not durable", "the client retries by itself", "jobs are not looked for",
 		"acknowledges what it has not kept", "manifests are not found", "dependencies are dropped", "one try too many",
 		"strays are not listed", "a pause is forgotten", "not now is taken for never", "what is sent again has the wrong indices",
+		"nobody is said to read anything", "what is to be replaced is forgotten", "not now is taken for not there", "what is gone is not told",
+		"what was removed is said to be there",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			for seed := uint64(1); seed <= 300; seed++ {

@@ -68,6 +68,8 @@ type world struct {
 	pauses    int  // how often it was paused
 	cancelled bool // somebody asked
 
+	files *simFiles // nil: they are near
+
 	bug string // planted, to see whether it is found
 
 	crashAt  int // boundaries left until the crash; negative: none
@@ -242,8 +244,11 @@ func (w *world) Expand(name engine.StepName, scope engine.Scope) (*engine.Expans
 		}
 	}
 	spec := &engine.TaskSpec{Command: []string{"run"}, Retry: s.retry, NoCache: true}
+	if w.files != nil {
+		w.files.spec(s, spec)
+	}
 	if s.values {
-		spec.Outputs = []engine.Output{{Name: "v", Kind: engine.OutputJSON, Path: "v.json"}}
+		spec.Outputs = append(spec.Outputs, engine.Output{Name: "v", Kind: engine.OutputJSON, Path: "v.json"})
 	}
 	x := &engine.Expansion{Specs: make([]*engine.TaskSpec, s.size)}
 	for i := range x.Specs {
@@ -255,6 +260,9 @@ func (w *world) Expand(name engine.StepName, scope engine.Scope) (*engine.Expans
 			continue
 		}
 		x.Specs[i] = spec
+	}
+	if w.files != nil {
+		w.files.expands(s, x.Specs)
 	}
 	return x, nil
 }
@@ -296,6 +304,7 @@ func (w *world) Append(_ context.Context, _ engine.RunID, after int64, events ..
 			back.Kind, back.Spent = engine.RunResumed, 0
 		}
 		w.log = append(w.log, back)
+		w.recorded(&e)
 		if e.Kind == engine.StepReset {
 			w.again[string(e.Step)] = true
 		}
@@ -387,10 +396,11 @@ func (w *world) begin(e model.Effect) {
 	if n := w.begun[attempt]; n > 1 && !w.slow {
 		w.problem("%s ran %d times", attempt, n)
 	}
-	if w.done[task] && !w.again[string(spec.Step)] && !w.slow && w.wf.OnLost != engine.LostRetries {
+	if w.done[task] && !w.again[string(spec.Step)] && !w.slow && w.wf.OnLost != engine.LostRetries && !w.mayAgain(task) {
 		w.problem("%s runs though it has succeeded", task)
 	}
 	w.checkDeps(spec.Step, i)
+	w.checkTemporary(spec.Step, i)
 	if !w.slow {
 		w.checkLimits(spec.Step)
 	}
@@ -450,6 +460,9 @@ func (w *world) finish(t *simTry) {
 		if w.succeeds(t.task, w.used[t.task]) {
 			*t.exit.ExitCode = 0
 			w.done[t.task] = true
+			if w.files != nil {
+				w.files.there[t.task] = true
+			}
 			spec := t.effect.Request.Payload.(*engine.JobSpec)
 			w.manifests[spec.TaskDir(max(t.effect.Index, 0))] = &engine.Manifest{Version: 1, Attempt: spec.Attempt + t.effect.Attempt - 1, Outputs: engine.Values{"v": json.RawMessage("1")}}
 		}

@@ -377,7 +377,7 @@ func (w *wave) plan() {
 	for _, k := range w.skips {
 		d.event(Event{Kind: TasksSkipped, Step: s.Name, Tasks: k.tasks, Status: k.status, Reason: k.reason, Cause: k.cause})
 	}
-	if len(w.parts) == 0 || d.frugal() {
+	if len(w.parts) == 0 || d.frugal() || w.refetch() {
 		return
 	}
 	free := d.free(s)
@@ -462,7 +462,7 @@ func (d *decision) planJob(s *stepState, p *part, tasks Ranges, deps []PlannedDe
 	}
 	d.added += tasks.Len()
 	plan := &JobPlan{
-		Name: JobName(d.info.Run, s.Name, n), Queue: queue, Group: p.group, DependsOn: deps,
+		Name: JobName(d.info.Run, s.Name, d.jobBase()+n), Queue: queue, Group: p.group, DependsOn: deps,
 		Attempt: p.tries + 1, Attempts: p.batch.attempts, Losses: p.batch.losses, Rule: p.rule,
 	}
 	if d.price != nil {

@@ -91,7 +91,13 @@ func (d *Driver) sweep(ctx context.Context) (alive int, err error) {
 			queues = append(queues, j.plan.Queue)
 		}
 	}
-	for _, queue := range queues {
+	for _, s := range d.run.steps {
+		if d.run.recovered() && s.exp != nil { // jobs of before may be there
+			queues = append(queues, s.queues()...)
+		}
+	}
+	slices.Sort(queues)
+	for _, queue := range slices.Compact(queues) {
 		found, failed := d.Executor.Find(ctx, queue, RunPrefix(d.run.ID())+"*")
 		if err := d.noted(ctx, opFind, failed); err != nil {
 			return 0, err

@@ -77,6 +77,8 @@ type Output struct {
 	Path     string     `json:"path"` // relative to the task's directory; a glob for OutputFiles
 	Optional bool       `json:"optional,omitempty"`
 	Publish  string     `json:"publish,omitempty"` // absolute path or URI to copy it to; ends in / for a directory
+	// Temporary output is removed as soon as the last step that reads it has succeeded.
+	Temporary bool `json:"temporary,omitempty"`
 }
 
 // Resources are what one attempt of a task asks for.

@@ -7,9 +7,10 @@ import "crypto/sha256"
 // asked for: a million of them would be 32 MB. What is computed from a stored base must
 // never change; other keys need another field of Expanded.
 type TaskKeys struct {
-	step   Step
+	step   Step     // its name in keys, and FanOut
 	keys   []string // of the tasks
 	stored []byte   // 32 bytes a task; nil: they are computed
+	only   Ranges   // the tasks that stored has; nil: all
 	groups []keyGroup
 	group  []int
 	leaves bool // tasks have outputs
@@ -21,7 +22,11 @@ func NewTaskKeys(step *Step, x *Expanded) *TaskKeys {
 	if x.CacheKeys == nil && x.KeyBases == nil {
 		return nil
 	}
-	k := &TaskKeys{step: Step{Name: step.Name, FanOut: step.FanOut}, keys: x.Keys, stored: x.CacheKeys, group: x.Group}
+	name := step.Name
+	if x.KeyName != "" {
+		name = x.KeyName
+	}
+	k := &TaskKeys{step: Step{Name: name, FanOut: step.FanOut}, keys: x.Keys, stored: x.CacheKeys, group: x.Group}
 	for g := 0; g < len(x.KeyBases)/32; g++ {
 		k.groups = append(k.groups, newKeyGroup(x.Groups[g], [32]byte(x.KeyBases[32*g:])))
 		k.leaves = k.leaves || len(x.Groups[g].Outputs) > 0
@@ -29,20 +34,40 @@ func NewTaskKeys(step *Step, x *Expanded) *TaskKeys {
 	return k
 }
 
+// StoredKeys are keys that were computed before, of some tasks of a step: 32 bytes each, in
+// the order of the tasks. It must not be asked for those of others.
+func StoredKeys(tasks Ranges, keys []byte) *TaskKeys { return &TaskKeys{stored: keys, only: tasks} }
+
 // Key returns the key of task i; zeros if its result is not kept.
 func (k *TaskKeys) Key(i int) (key CacheKey) {
 	switch {
 	case k == nil:
 		return key
 	case k.stored != nil:
+		if k.only != nil {
+			i = k.only.Rank(i)
+		}
 		copy(key[:], k.stored[32*i:])
 		return key
 	}
-	g := 0
-	if k.group != nil {
-		g = k.group[i]
+	return k.groups[k.groupOf(i)].task(k.step.Name, keyOf(&k.step, k.keys, i), i)
+}
+
+func (k *TaskKeys) groupOf(i int) int {
+	if k.group == nil {
+		return 0
 	}
-	return k.groups[g].task(k.step.Name, keyOf(&k.step, k.keys, i), i)
+	return k.group[i]
+}
+
+// alone is Key for those who ask at the same time.
+func (k *TaskKeys) alone(i int) CacheKey {
+	if k == nil || k.stored != nil {
+		return k.Key(i)
+	}
+	g := k.groups[k.groupOf(i)]
+	g.h, g.buf = sha256.New(), nil
+	return g.task(k.step.Name, keyOf(&k.step, k.keys, i), i)
 }
 
 // Family names all tasks, of whatever run, whose keys are equal to those of this step

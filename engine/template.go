@@ -2,6 +2,8 @@ package engine
 
 import (
 	"encoding/json"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -36,9 +38,27 @@ type StepView struct {
 // A TaskView is what expressions may know of a task.
 type TaskView struct {
 	Status Status
-	Dir    string            // its task directory; ResultPath(Dir, path) is a file it leaves
-	Static map[string]string // path of each file and directory output, relative; nil for an Absent task
-	Values Values            // of the other outputs, once it has succeeded
+	Dir    string // its task directory; see PathOf
+	// Attempt is the one that its result is of, where files are to be named as they are to be
+	// found by whoever does not know flow; 0: ResultDir stands for it.
+	Attempt int
+	Static  map[string]string // path of each file and directory output, relative; nil for an Absent task
+	Values  Values            // of the other outputs, once it has succeeded
+	// Gone are the outputs, by name, whose files are not there any more. If they are needed,
+	// the task runs again, and leaves them in the task directory Again.
+	Gone  []string
+	Again string
+}
+
+// PathOf returns where the file rel of an output is, or will be.
+func (v *TaskView) PathOf(output, rel string) string {
+	switch {
+	case slices.Contains(v.Gone, output):
+		return ResultPath(v.Again, rel)
+	case v.Attempt > 0:
+		return v.Dir + "/" + strconv.Itoa(v.Attempt) + "/" + rel
+	}
+	return ResultPath(v.Dir, rel)
 }
 
 // Values are what a task left, by the name of the output: for files a JSON list of

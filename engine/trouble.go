@@ -42,5 +42,6 @@ const (
 	opDescribe  = "describe"
 	opList      = "list"
 	opTerminate = "terminate"
+	opFiles     = "files"   // Files or Cache, not the executor
 	opMissing   = "missing" // no call: jobs are not known any more
 )

@@ -6,7 +6,12 @@ import (
 )
 
 // scope lets a Template look at a run.
-type scope struct{ r *Run }
+type scope struct {
+	r        *Run
+	attempts map[string]int // by task directory: what TaskView.Attempt is to be
+	// far, unless nil, gets the task directories on S3 of results that were looked at.
+	far map[string]bool
+}
 
 func (s scope) RunID() RunID       { return s.r.info.Run }
 func (s scope) RunTime() time.Time { return s.r.created }
@@ -17,7 +22,14 @@ func (s scope) Step(name StepName) *StepView {
 		return nil
 	}
 	return &StepView{FanOut: st.FanOut, Keys: st.exp.Keys, Size: st.exp.Size, Task: func(i int) TaskView {
-		v := TaskView{Status: st.task[i], Dir: s.r.dir(st, i), Values: st.values[i]}
+		dir := s.r.dir(st, i)
+		v := TaskView{Status: st.task[i], Dir: dir, Attempt: s.attempts[dir], Values: st.values[i]}
+		if s.far != nil && v.Status.OK() && isURI(dir) {
+			s.far[dir] = true
+		}
+		if h := st.hits[i]; h != nil && len(h.Gone) > 0 {
+			v.Gone, v.Again = h.Gone, s.r.ownDir(st, i)
+		}
 		if spec := st.spec(i); spec != nil {
 			for _, o := range spec.Outputs {
 				if o.Kind.Static() {
@@ -86,6 +98,7 @@ type TaskStatus struct {
 	Dir      string // its task directory, or that of the result it was CACHED from
 	Hit      *Hit   // where a CACHED result is from
 	Values   Values
+	Again    string // why it ran again, or is to, though its result was known; "": it did not
 }
 
 // Task returns what can be seen of task i of a step. It panics if there is none.
@@ -94,7 +107,7 @@ func (r *Run) Task(name StepName, i int) TaskStatus {
 	t := TaskStatus{
 		Step: name, Index: i, Key: s.key(i), Name: s.taskName(i), Status: s.task[i], Attempts: int(s.tries[i]), Infra: s.infra[i],
 		Child: -1, Dir: r.dir(s, i), Hit: s.hit(i), Values: s.values[i],
-		Started: millis(s.begun[i]), Stopped: millis(s.stopped[i]),
+		Started: millis(s.begun[i]), Stopped: millis(s.stopped[i]), Again: s.whyAgain(i),
 	}
 	if d := s.detail[i]; d != nil {
 		t.ExitCode, t.Reason, t.Cause = d.ExitCode, d.Reason, d.Cause
@@ -126,6 +139,9 @@ func (r *Run) KeyParts(name StepName, i int) []KeyPart {
 	spec := s.spec(i)
 	if spec == nil || spec.NoCache {
 		return nil
+	}
+	if s.exp.KeyName != "" {
+		name = s.exp.KeyName
 	}
 	return KeyParts(spec, name, s.key(i), i)
 }

@@ -84,6 +84,9 @@ type Step struct {
 	// Reads is set when the step has inputs: what it depends on may write the files.
 	Reads     bool
 	InputsPos Pos // where they stand
+	// Was are the names that the step had, the last one first. Its tasks have the results that
+	// they had under those: in cache keys, its name is the first one.
+	Was []StepName
 	// Partial is set when some tasks may be missing with the step SUCCEEDED: it
 	// tolerates failures, or follows element by element a step that does. What gathers
 	// it is known only when it has ended.
@@ -111,6 +114,9 @@ type Dep struct {
 	Kind DepKind
 	Need Need
 	Pos  Pos // where the reference stands
+	// Outputs are those of its outputs that are read. nil: whichever it has; with NeedOrder none
+	// is.
+	Outputs []string
 }
 
 // DepKind says which tasks of a dependency a task waits for.

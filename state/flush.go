@@ -30,7 +30,7 @@ func (p *projection) flush(t *tx, before int64) error {
 	}
 	p.dirtyJobs = p.dirtyJobs[:0]
 	for _, from := range p.uses {
-		if _, err := t.exec("INSERT OR IGNORE INTO uses (run, source) VALUES (?, ?)", p.num, string(from)); err != nil {
+		if _, err := t.exec("INSERT OR IGNORE INTO uses (run, source) VALUES (?, ?)", p.num, string(from.run)); err != nil {
 			return err
 		}
 	}

@@ -108,7 +108,17 @@ func everyEvent() []engine.Event {
 		engine.Event{Kind: engine.RunPaused, Reason: "spent $1.02 of the budget of $1.00", Spent: 1_020_000},
 		engine.Event{Kind: engine.RunResumed, Reason: "may cost $2.02", Allowance: 2_020_000},
 		engine.Event{Kind: engine.StepExpanded, Step: "fold", Expanded: &engine.Expanded{Size: 1, Groups: []*engine.TaskSpec{
-			{Command: []string{"fold"}, Consumables: []engine.Consumable{{Resource: "license", Quantity: 2}}}}}})
+			{Command: []string{"fold"}, Consumables: []engine.Consumable{{Resource: "license", Quantity: 2}}}}}},
+		engine.Event{Kind: engine.StepExpanded, Step: "spare", Expanded: &engine.Expanded{Size: 1, KeyName: "reserve", CacheKeys: key[:], Cached: engine.RangesOf(0),
+			Groups: []*engine.TaskSpec{{Script: "echo $FLOW_STEP", Outputs: []engine.Output{{Name: "tmp", Kind: engine.OutputFile, Path: "t", Temporary: true}}}},
+			Hits:   []engine.Hit{{Run: "01kolder", Step: "reserve", Dir: "/work/01kolder/reserve/_", Gone: []string{"tmp"}}}}},
+		engine.Event{Kind: engine.TasksReset, Step: "spare", Tasks: engine.RangesOf(0), Reason: "its temporary files are gone, and step fold needs them"},
+		engine.Event{Kind: engine.OutputsUnneeded, Step: "spare", Tasks: engine.RangesOf(0)},
+		engine.Event{Kind: engine.OutputsDiscarded, Step: "spare", Tasks: engine.RangesOf(0), Reason: "access denied"},
+		engine.Event{Kind: engine.RunStarted, Info: &engine.RunInfo{Run: "01knewer", Workflow: "genome", WorkDir: "/work", Executor: "batch",
+			Limits: engine.Limits{Replace: []engine.StepName{"align", "fold"}}}},
+		engine.Event{Kind: engine.RunStarted, Info: &engine.RunInfo{Run: "01klost", Workflow: "genome", WorkDir: "/work", Executor: "batch", Recovered: epoch.Add(time.Hour)}},
+		engine.Event{Kind: engine.TasksEnded, Step: "fold", Tasks: engine.RangesOf(0), Outcome: engine.TaskRecovered, Attempts: []int{2}, Infra: 1, Reason: "recovered: it left traces and no result"})
 	for i := range events {
 		events[i].Seq = int64(i) + 1
 		events[i].At = epoch.Add(time.Duration(i) * 1001 * time.Millisecond)

@@ -98,13 +98,16 @@ func (e *RemovedError) Error() string {
 }
 
 // checkUses refuses results of runs that were removed since they were looked up: their
-// files are going. What was looked up is not stored, so the next look finds what is there.
+// files are going. Those on S3 are kept by a mark there. What was looked up is not stored, so the next look finds what is there.
 func (p *projection) checkUses(t *tx) error {
 	for _, from := range p.uses {
+		if from.far {
+			continue
+		}
 		var one int
-		err := t.get("SELECT 1 FROM runs WHERE id = ?", []any{string(from)}, &one)
+		err := t.get("SELECT 1 FROM runs WHERE id = ?", []any{string(from.run)}, &one)
 		if isNoRows(err) {
-			return &RemovedError{Run: from}
+			return &RemovedError{Run: from.run}
 		}
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"strings"
 
 	"flow/engine"
 )
@@ -25,7 +26,7 @@ type projection struct {
 
 	// to be written
 	dirtyJobs []*jobState
-	uses      []engine.RunID
+	uses      []use
 	results   []result
 	families  []familyRow
 	answered  bool // requests are
@@ -94,6 +95,12 @@ type jobState struct {
 	tasks                     engine.Ranges
 	planned, submitted, ended int64
 	dirty                     bool
+}
+
+// use is that results of a run are used.
+type use struct {
+	run engine.RunID
+	far bool // they are on S3: the run may be that of another state file, and is marked there
 }
 
 // familyRow is a row of cache_ranges.
@@ -279,13 +286,13 @@ func (p *projection) applyExpanded(s *stepState, e *engine.Event) error {
 	var last engine.RunID
 	for i := range x.Hits {
 		if from := x.Hits[i].Run; from != last && from != p.id {
-			p.uses = append(p.uses, from)
+			p.uses = append(p.uses, use{from, strings.HasPrefix(x.Hits[i].Dir, "s3://")})
 			last = from
 		}
 	}
 	for k := range x.HitRanges {
 		if from := x.HitRanges[k].Run; from != p.id {
-			p.uses = append(p.uses, from)
+			p.uses = append(p.uses, use{run: from})
 		}
 	}
 	return nil
@@ -398,6 +405,7 @@ var taskStatuses = map[engine.Outcome]engine.Status{
 	engine.TaskCancelled: engine.Cancelled,
 	engine.TaskRetrying:  engine.Pending,
 	engine.TaskUnstarted: engine.Pending,
+	engine.TaskRecovered: engine.Pending,
 }
 
 func (p *projection) applyEnded(t *tx, s *stepState, e *engine.Event, at int64) error {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"flow/engine"
 )
@@ -20,28 +21,34 @@ type NewRun struct {
 	Steps   []StepInfo
 	// Params is JSON that the caller wants back from Run.Params; nil: nothing.
 	Params json.RawMessage
+	// Created is when a run was created of which nothing but its files was left; zero: now.
+	Created time.Time
 }
 
 // A Source is a file of a workflow.
 type Source struct {
-	Name  string // relative to the workflow's directory
-	Bytes []byte
+	Name  string `json:"name"` // relative to the workflow's directory
+	Bytes []byte `json:"bytes"`
 }
 
 // StepInfo is a step of a workflow, in source order.
 type StepInfo struct {
-	Name   engine.StepName
-	FanOut bool
+	Name   engine.StepName `json:"name"`
+	FanOut bool            `json:"fan_out,omitempty"`
 }
 
 // CreateRun makes a run: it stores the bytes of its workflow, so that resuming it never
-// depends on an edited file, and appends RunStarted, with the present time, as its
+// depends on an edited file, and appends RunStarted, with the time of its creation, as its
 // first event. engine.ErrConflict (wrapped) if there is a run of that id.
 func (db *DB) CreateRun(ctx context.Context, r NewRun) error {
 	if r.Info.Run == "" {
 		return errors.New("a run without an id cannot be created")
 	}
-	events := []engine.Event{{At: db.now().UTC(), Kind: engine.RunStarted, Info: &r.Info}}
+	at := r.Created
+	if at.IsZero() {
+		at = db.now()
+	}
+	events := []engine.Event{{At: at.UTC(), Kind: engine.RunStarted, Info: &r.Info}}
 	rows, err := encodeAll(0, events)
 	if err != nil {
 		return err
@@ -141,28 +148,49 @@ func (db *DB) DeleteRun(ctx context.Context, run engine.RunID, going ...engine.R
 				return &UsedError{Run: run, By: by}
 			}
 		}
-		if err := p.deleteResults(t); err != nil {
+		return p.delete(t)
+	})
+}
+
+// Delete is [DB.DeleteRun] for the owner of the lease, whoever uses the run's results: they
+// are gone already. The lease goes with it.
+func (l *Lease) Delete(ctx context.Context) error {
+	return l.db.write(ctx, func(t *tx) error {
+		if err := l.confirm(t); err != nil {
 			return err
 		}
-		for _, query := range []string{
-			"DELETE FROM events WHERE run = ?",
-			"DELETE FROM tasks WHERE run = ?",
-			"DELETE FROM jobs WHERE run = ?",
-			"DELETE FROM steps WHERE run = ?",
-			"DELETE FROM uses WHERE run = ?",
-			"DELETE FROM requests WHERE run = ?",
-			"DELETE FROM leases WHERE run = ?",
-			`DELETE FROM blobs WHERE sum IN (SELECT sum FROM sources WHERE run = ?1)
-				AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.sum = blobs.sum AND s.run <> ?1)`,
-			"DELETE FROM sources WHERE run = ?",
-			"DELETE FROM runs WHERE num = ?",
-		} {
-			if _, err := t.exec(query, p.num); err != nil {
-				return err
-			}
+		delete(l.db.runs, l.run)
+		p, err := findRun(t, l.run)
+		if err != nil {
+			return err
 		}
-		return nil
+		return p.delete(t)
 	})
+}
+
+// delete removes all that is known of the run.
+func (p *projection) delete(t *tx) error {
+	if err := p.deleteResults(t); err != nil {
+		return err
+	}
+	for _, query := range []string{
+		"DELETE FROM events WHERE run = ?",
+		"DELETE FROM tasks WHERE run = ?",
+		"DELETE FROM jobs WHERE run = ?",
+		"DELETE FROM steps WHERE run = ?",
+		"DELETE FROM uses WHERE run = ?",
+		"DELETE FROM requests WHERE run = ?",
+		"DELETE FROM leases WHERE run = ?",
+		`DELETE FROM blobs WHERE sum IN (SELECT sum FROM sources WHERE run = ?1)
+			AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.sum = blobs.sum AND s.run <> ?1)`,
+		"DELETE FROM sources WHERE run = ?",
+		"DELETE FROM runs WHERE num = ?",
+	} {
+		if _, err := t.exec(query, p.num); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // A UsedError says that a run cannot be removed, since another one uses its results.
@@ -225,6 +253,19 @@ func (db *DB) UsedBy(ctx context.Context, run engine.RunID) (out []engine.RunID,
 		out, err = usedBy(func(query string, args ...any) (*sql.Rows, error) {
 			return q.QueryContext(ctx, query, args...)
 		}, run)
+		return err
+	})
+	return out, err
+}
+
+// Uses returns the runs whose results a run uses.
+func (db *DB) Uses(ctx context.Context, run engine.RunID) (out []engine.RunID, err error) {
+	err = db.read(ctx, func(q reader) error {
+		rows, err := q.QueryContext(ctx, "SELECT source FROM uses WHERE run = (SELECT num FROM runs WHERE id = ?) ORDER BY source", string(run))
+		if err != nil {
+			return err
+		}
+		out, err = scanAll(rows, func(s scanner, id *engine.RunID) error { return s.Scan(id) })
 		return err
 	})
 	return out, err
