@@ -16,10 +16,10 @@ const maxTasks = 1_000_000
 // What evaluating may cost. A step is about 100 ns: one value looked at. A byte is one of
 // text that an expression makes.
 const (
-	unitSteps  = 5_000_000 // of one expression: half a second
-	unitBytes  = 16 << 20
+	unitSteps  = 5_000_000      // of one expression: half a second
+	unitBytes  = 48 << 20       // a table of 10,000 samples of 2 KiB, read and decoded
 	totalSteps = 64 * unitSteps // of all expressions since reset
-	totalBytes = 16 * unitBytes
+	totalBytes = 256 << 20
 
 	loopSteps   = 12 // of one iteration of a `for`
 	setSteps    = 10 // of each element of a set that is looped over: it is sorted first

@@ -78,6 +78,7 @@ type stepConfig struct {
 	dependsOn []stepRef
 
 	// What follows from the above.
+	was           []engine.StepName // the names that it had, the last one first
 	deps          []engine.Dep
 	use           refs        // all names that its arguments use
 	names         nameSet     // what is needed to evaluate them
@@ -138,6 +139,8 @@ type stepOutput struct {
 	path       *arg
 	publish    *arg // nil: none
 	optional   bool
+	temporary  bool
+	kept       bool     // an output of the workflow names it
 	typ        cty.Type // of json; DynamicPseudoType: any
 	constraint cty.Type // what the JSON is converted to: typ, with optional attributes
 	defaults   *typeexpr.Defaults

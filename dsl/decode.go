@@ -43,11 +43,13 @@ func (d *decoder) file(file *hcl.File) {
 			d.steps = append(d.steps, b)
 		case "output":
 			d.outputBlock(b)
+		case "moved":
+			d.movedBlock(b)
 		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable:
 			d.infraBlock(b)
 		default:
 			d.errorf(b.DefRange, "Block not supported yet",
-				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, %s.", b.Type, list(infraKinds, "and"))
+				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, moved, %s.", b.Type, list(infraKinds, "and"))
 			d.hideLabels(b.Labels)
 		}
 	}

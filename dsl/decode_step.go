@@ -276,6 +276,7 @@ func (d *decoder) stepOutput(s *stepConfig, b *hcl.Block) {
 	}
 	o.publish = as.get("publish")
 	o.optional = d.constBool(as.get("optional"))
+	d.temporary(o, as)
 	if a := as.get("type"); a != nil {
 		typ, defaults, typeDiags := typeexpr.TypeConstraintWithDefaults(a.expr)
 		d.diags = append(d.diags, typeDiags...)
@@ -296,6 +297,20 @@ func (d *decoder) stepOutput(s *stepConfig, b *hcl.Block) {
 	}
 	if ok {
 		s.outputs = append(s.outputs, o)
+	}
+}
+
+// temporary decodes whether an output is removed when nobody needs it any more.
+func (d *decoder) temporary(o *stepOutput, as args) {
+	a := as.get("temporary")
+	if o.temporary = d.constBool(a); !o.temporary {
+		return
+	}
+	switch {
+	case o.publish != nil:
+		d.errorf(a.nameRange, "Conflicting arguments", "What is published is kept, and what is temporary is removed. Leave one of them out.")
+	case o.kind == engine.OutputJSON, o.kind == engine.OutputText:
+		d.errorf(a.nameRange, "Conflicting arguments", "Only files are temporary, those of file, files and directory; the value of a %s output is kept anyway.", o.kind)
 	}
 }
 

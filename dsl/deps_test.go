@@ -177,3 +177,64 @@ locals { items = step.dynamicfan.each["0"].value }
 		}
 	}
 }
+
+// The outputs that a step reads of another are known by name, where a reference says it.
+func TestReads(t *testing.T) {
+	p := loadText(t, `
+locals { f = step.single.outputs.f }
+step "single" {
+  script = "true"
+  output "f" { file = "f" }
+  output "g" { file = "g" }
+}
+step "x" {
+  for_each = [step.single.outputs.g]
+  script   = "true"
+  output "a" { file = "a" }
+  output "b" { file = "b" }
+}
+step "one" { command = ["a", step.single.outputs.f] }
+step "two" { command = ["a", local.f, step.single.outputs["g"]] }
+step "whole" { command = ["a", jsonencode(step.single)] }
+step "outputs" { command = ["a", jsonencode(step.single.outputs)] }
+step "order" {
+  command    = ["a"]
+  depends_on = [step.single]
+}
+step "gather" { command = ["a", step.x.outputs.a[0]] }
+step "element" {
+  for_each = step.x.each
+  command  = ["a", each.value.outputs.b]
+}
+step "keys" {
+  for_each = step.x.each
+  command  = ["a", each.key]
+}
+step "made" {
+  for_each = step.x.each
+  command  = ["a", each.value.value]
+}
+step "task" { command = ["a", step.x.each["k"].outputs.a] }
+step "all" { command = ["a", jsonencode([for t in step.x.each : t.outputs.a])] }
+step "items" {
+  for_each = step.x.each
+  command  = ["a", jsonencode(each.value)]
+}
+`)
+	for step, want := range map[string]string{
+		"one": "single[f]", "two": "single[f g]", "whole": "single*", "outputs": "single*", "order": "single[]", "gather": "x[a]", "element": "x[b]",
+		"keys": "x[]", "made": "x[] single[g]", "task": "x[a]", "all": "x* single[g]", "items": "x* single[g]",
+	} {
+		var got []string
+		for _, d := range p.Workflow.Step(engine.StepName(step)).Deps {
+			text := string(d.Step) + fmt.Sprint(d.Outputs)
+			if d.Outputs == nil {
+				text = string(d.Step) + "*"
+			}
+			got = append(got, text)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s reads %s, not %s", step, strings.Join(got, " "), want)
+		}
+	}
+}

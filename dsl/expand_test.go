@@ -26,6 +26,7 @@ type fakeStep struct {
 	fan    bool
 	status []engine.Status
 	values []engine.Values
+	gone   []string // files of tasks that are not there any more
 }
 
 func (w *world) RunID() engine.RunID { return "01run" }
@@ -43,7 +44,7 @@ func (w *world) Step(name engine.StepName) *engine.StepView {
 				key = f.exp.Keys[i]
 			}
 		}
-		v := engine.TaskView{Status: f.status[i], Dir: engine.TaskDir("/work", "01run", name, engine.KeyDir(f.fan, key)), Values: f.values[i]}
+		v := engine.TaskView{Status: f.status[i], Dir: engine.TaskDir("/work", "01run", name, engine.KeyDir(f.fan, key)), Values: f.values[i], Gone: f.gone, Again: "/again"}
 		if spec := f.exp.Specs[i]; spec != nil {
 			for _, o := range spec.Outputs {
 				if o.Kind.Static() {

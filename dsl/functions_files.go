@@ -22,7 +22,7 @@ import (
 )
 
 // maxFile is the largest file that file() and its like read.
-const maxFile = 4 << 20
+const maxFile = 32 << 20
 
 // fileFunctions returns the functions that read files of dir, which is as far as they
 // see: os.Root refuses paths and links that lead out of it.

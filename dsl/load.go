@@ -156,6 +156,7 @@ func (p *Program) buildStep(s *stepConfig) *engine.Step {
 		FanOut:  s.fanOut(),
 		Deps:    s.deps,
 		Partial: s.partial,
+		Was:     s.was,
 	}
 	if a := s.args.get("inputs"); a != nil {
 		es.Reads, es.InputsPos = true, posOf(a.rng)

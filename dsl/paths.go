@@ -14,7 +14,7 @@ const defaultWorkDir = ".flow/work"
 // abs makes a path of a workflow absolute: what is relative is relative to the
 // workflow's directory, and a URI stays as it is. A slash at the end stays.
 func (p *Program) abs(s string) string {
-	if strings.Contains(s, "://") {
+	if scheme(s) != "" {
 		return s
 	}
 	slash := ""
@@ -55,4 +55,4 @@ func (p *Program) script(name string) (string, error) {
 }
 
 // isLocation reports whether s names a file wherever one stands: an absolute path or a URI.
-func isLocation(s string) bool { return path.IsAbs(s) || strings.Contains(s, "://") }
+func isLocation(s string) bool { return path.IsAbs(s) || scheme(s) != "" }

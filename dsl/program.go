@@ -33,6 +33,7 @@ type Program struct {
 	steps     []*stepConfig  // in source order
 	stepIndex map[string]*stepConfig
 	outputs   []*outputConfig
+	moved     []*movedConfig
 	infra     []*infraConfig // in source order
 	variables map[string]*Variable
 	budget    *budget

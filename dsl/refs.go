@@ -3,7 +3,6 @@ package dsl
 import (
 	"fmt"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 
@@ -34,6 +33,7 @@ type stepRef struct {
 	// elem: through each.value, or as for_each = step.x.each: only the task of the
 	// same index is concerned.
 	elem bool
+	outs outputSet // those of its outputs that are read
 	rng  hcl.Range
 }
 
@@ -296,6 +296,7 @@ func mergeRefs(all []stepRef) []stepRef {
 		m.item = m.item || r.item
 		m.made = m.made || r.made
 		m.elem = m.elem && r.elem
+		m.outs.add(r.outs)
 	}
 	return merged
 }
@@ -307,11 +308,11 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 		if an.p.lost.hides(name) {
 			return
 		}
-		names := make([]string, 0, len(an.p.steps))
-		for _, s := range an.p.steps {
-			names = append(names, s.name)
+		hint := an.p.movedTo(name)
+		if hint == "" {
+			hint = suggest(name, an.p.stepNames())
 		}
-		an.add("Reference to undeclared step", fmt.Sprintf("There is no step %q.%s", name, suggest(name, names)), travRange(trav, 2))
+		an.add("Reference to undeclared step", fmt.Sprintf("There is no step %q.%s", name, hint), travRange(trav, 2))
 		return
 	}
 	ref := stepRef{step: s, rng: trav.SourceRange()}
@@ -327,8 +328,10 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 	case "":
 		ref.need = allNeed(s)
 		ref.each, ref.item, ref.made = s.fanOut(), s.fanOut(), s.fanOut()
+		ref.outs.all = true
 	case "outputs":
 		ref.need = an.outputs(s, trav, 3, s.partial)
+		ref.outs = readAt(trav, 3)
 	case "each":
 		if !s.fanOut() {
 			an.p.loseOutput(s, "each")
@@ -337,6 +340,7 @@ func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {
 		}
 		ref.each = true
 		ref.need, ref.item = an.tasks(s, trav)
+		ref.outs = readOfTask(trav)
 		ref.made = ref.item
 	default:
 		detail := fmt.Sprintf("A step has outputs and each: step.%s.outputs.<name>.", name)
@@ -459,7 +463,7 @@ func (an *analysis) each(r *refs, trav hcl.Traversal, step *stepConfig) {
 	for at := 2; ; at++ {
 		if len(trav) <= at { // the task as a whole
 			r.eachVal = true
-			ref.need, ref.made = engine.NeedTasks, true
+			ref.need, ref.made, ref.outs.all = engine.NeedTasks, true, true
 			if !ref.step.static() {
 				ref.need = engine.NeedValues
 			}
@@ -468,6 +472,7 @@ func (an *analysis) each(r *refs, trav hcl.Traversal, step *stepConfig) {
 		part, _ := stepName(trav[at])
 		if part == "outputs" {
 			ref.need = max(ref.need, an.outputs(ref.step, trav, at+1, false))
+			ref.outs = readAt(trav, at+1)
 			break
 		}
 		if part != "value" {
@@ -483,16 +488,4 @@ func (an *analysis) each(r *refs, trav hcl.Traversal, step *stepConfig) {
 		ref.step = next
 	}
 	r.steps = append(r.steps, ref)
-}
-
-// byPlace sorts references by where they stand.
-func byPlace(steps []stepRef) {
-	sort.SliceStable(steps, func(i, k int) bool { return before(steps[i].rng, steps[k].rng) })
-}
-
-func before(a, b hcl.Range) bool {
-	if a.Filename != b.Filename {
-		return a.Filename < b.Filename
-	}
-	return a.Start.Byte < b.Start.Byte
 }

@@ -21,6 +21,7 @@ func (p *Program) resolve() hcl.Diagnostics {
 		}
 	}
 	p.markPartial()
+	an.resolveMoved()
 	for _, l := range p.localList {
 		an.analyze(l.arg, nil)
 	}
@@ -51,6 +52,7 @@ func (p *Program) resolve() hcl.Diagnostics {
 	an.stepCycles()
 	p.addSources()
 	p.edges()
+	p.markKept()
 	p.markItems()
 	return an.diags
 }

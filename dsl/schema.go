@@ -60,6 +60,7 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: "locals"},
 	{Type: "step", LabelNames: []string{"name"}},
 	{Type: "output", LabelNames: []string{"name"}},
+	{Type: "moved"},
 	{Type: kindEnvironment, LabelNames: []string{"name"}},
 	{Type: kindQueue, LabelNames: []string{"name"}},
 	{Type: kindDefinition, LabelNames: []string{"name"}},
@@ -100,6 +101,8 @@ var workflowArgs = blockSpec{
 	{name: "timeout"},
 	{name: "tags", uses: useRun},
 }
+
+var movedArgs = blockSpec{{name: "from"}, {name: "to"}}
 
 var budgetArgs = blockSpec{{name: "max_usd"}, {name: "on_exceed"}}
 
@@ -199,6 +202,7 @@ var (
 		{name: "type"},
 		{name: "optional"},
 		{name: "publish", uses: useTask},
+		{name: "temporary"},
 	}
 	variableArgs = blockSpec{
 		{name: "type"},

@@ -205,7 +205,7 @@ func (r *runScope) output(s *stepConfig, o *stepOutput, tv *engine.TaskView, v *
 		case o.optional && !tv.Status.OK():
 			return cty.NullVal(ty)
 		}
-		return r.result(tv, rel)
+		return r.result(tv.PathOf(o.name, rel))
 	}
 	switch {
 	case !tv.Status.Ended():
@@ -223,8 +223,7 @@ func (r *runScope) output(s *stepConfig, o *stepOutput, tv *engine.TaskView, v *
 }
 
 // result is the path of a file that a task leaves.
-func (r *runScope) result(tv *engine.TaskView, rel string) cty.Value {
-	p := engine.ResultPath(tv.Dir, rel)
+func (r *runScope) result(p string) cty.Value {
 	if r.paths != nil {
 		r.paths[p] = true
 	}
@@ -244,7 +243,7 @@ func (r *runScope) decode(o *stepOutput, tv *engine.TaskView, raw json.RawMessag
 		}
 		list := make([]cty.Value, len(rels))
 		for i, rel := range rels {
-			list[i] = r.result(tv, rel)
+			list[i] = r.result(tv.PathOf(o.name, rel))
 		}
 		return cty.ListVal(list), nil
 	case engine.OutputText:

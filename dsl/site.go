@@ -30,8 +30,9 @@ type Site struct {
 	Name     string `json:"name,omitempty"`
 	Executor string `json:"executor,omitempty"` // "local", "batch"; "": the workflow decides
 
-	// WorkDir is where the files of tasks live, and MaxParallel how many tasks may be in
-	// flight, instead of what the workflow says: an absolute path; 0 says nothing.
+	// WorkDir is where the files of tasks live, an absolute path or s3://bucket/prefix, and
+	// MaxParallel how many tasks may be in flight, instead of what the workflow says; "" and
+	// 0 say nothing.
 	WorkDir     string `json:"work_dir,omitempty"`
 	MaxParallel int    `json:"max_parallel,omitempty"`
 
@@ -64,15 +65,8 @@ type Sites struct {
 	// Files are the parsed files by name, for printing diagnostics.
 	Files map[string]*hcl.File
 
-	list []*siteConfig // the first of a name counts
+	list []*Site // the first of a name counts
 	dirs []string
-}
-
-// A siteConfig is a `site` block.
-type siteConfig struct {
-	Site
-	// cannot is why nothing can run there yet, which matters only if it is chosen.
-	cannot hcl.Diagnostics
 }
 
 // ReadSites reads the sites in the flow.config.hcl of directories, of which the first is
@@ -114,16 +108,13 @@ func ReadSites(dirs ...string) (*Sites, hcl.Diagnostics) {
 	return s, diags
 }
 
-// Choose returns the site of a name, unless there is none or nothing can run there. from
+// Choose returns the site of a name, unless there is none. from
 // says who gave the name, for the message: "-site lab".
 func (s *Sites) Choose(name, from string) (Site, hcl.Diagnostics) {
 	var names []string
 	for _, c := range s.list {
 		if c.Name == name {
-			if c.cannot.HasErrors() {
-				return Site{}, c.cannot
-			}
-			return c.Site, nil
+			return *c, nil
 		}
 		if !slices.Contains(names, c.Name) {
 			names = append(names, c.Name)
@@ -137,10 +128,10 @@ func (s *Sites) Choose(name, from string) (Site, hcl.Diagnostics) {
 }
 
 // sites decodes a file of directory dir.
-func (d *decoder) sites(file *hcl.File, dir string) []*siteConfig {
+func (d *decoder) sites(file *hcl.File, dir string) []*Site {
 	content, diags := file.Body.Content(configSchema)
 	d.diags = append(d.diags, diags...)
-	var sites []*siteConfig
+	var sites []*Site
 	for _, b := range content.Blocks {
 		ok := d.name(b, b.Labels[0], b.LabelRanges[0])
 		if c := d.siteBlock(b, dir); ok {
@@ -150,8 +141,8 @@ func (d *decoder) sites(file *hcl.File, dir string) []*siteConfig {
 	return sites
 }
 
-func (d *decoder) siteBlock(b *hcl.Block, dir string) *siteConfig {
-	c := &siteConfig{Site: Site{Name: b.Labels[0]}}
+func (d *decoder) siteBlock(b *hcl.Block, dir string) *Site {
+	c := &Site{Name: b.Labels[0]}
 	as, _, _ := d.block(b.Body, siteArgs)
 	t := &task{ev: &evaluator{p: d.p}, spec: &engine.TaskSpec{}, final: true}
 	for _, a := range as {
@@ -168,7 +159,7 @@ func (d *decoder) siteBlock(b *hcl.Block, dir string) *siteConfig {
 }
 
 // set takes in an argument of the block.
-func (c *siteConfig) set(t *task, a *arg, dir string) {
+func (c *Site) set(t *task, a *arg, dir string) {
 	switch a.name {
 	case "executor":
 		if name, ok := value(t, a, oneOf(executorLocal, executorBatch)); ok {
@@ -201,30 +192,24 @@ func (c *siteConfig) set(t *task, a *arg, dir string) {
 	}
 }
 
-func (c *siteConfig) setWorkDir(t *task, a *arg, dir string) {
+func (c *Site) setWorkDir(t *task, a *arg, dir string) {
 	s, ok := t.text(a)
 	switch {
 	case !ok:
 	case s == "":
-		t.errorf(a.expr.Range(), "work_dir is empty. Name a directory, or leave it out.")
+		t.errorf(a.expr.Range(), "work_dir is empty. Name a directory or s3://bucket/prefix, or leave it out.")
 	case s == "~", strings.HasPrefix(s, "~/"):
 		t.errorf(a.expr.Range(), "~ stands for nothing here. Write the path of the directory from / on.")
-	case strings.HasPrefix(s, "s3://"):
-		c.later(a, "The work_dir of site %q is on S3, and this version of flow keeps files in directories only: that comes in a later one. "+
-			"On AWS Batch, name a directory of a file system that is mounted at the same path in every container.", c.Name)
-	case strings.Contains(s, "://"):
-		t.errorf(a.expr.Range(), "%q is no place for files: name a directory.", s)
+	case strings.HasPrefix(s, "s3:"), scheme(s) != "":
+		w, err := CheckWorkDir(s)
+		if err != nil {
+			t.wrong("work_dir", a.expr.Range(), err)
+		}
+		c.WorkDir = w
 	case filepath.IsAbs(s):
 		c.WorkDir = filepath.Clean(s)
 	default:
 		c.WorkDir = filepath.Join(dir, s)
-	}
-}
-
-// later notes that what a asks for comes in a later version. Once is enough.
-func (c *siteConfig) later(a *arg, format string, args ...any) {
-	if len(c.cannot) == 0 {
-		c.cannot = hcl.Diagnostics{errorf(a.expr.Range(), "Not supported yet", format, args...)}
 	}
 }
 

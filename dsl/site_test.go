@@ -72,6 +72,7 @@ site "nulls" {
   vcpus    = null
 }
 site "absolute" { work_dir = "/scratch/../data" }
+site "bucket" { work_dir = "s3://lab/flow/" }
 `)
 	tests := []Site{
 		{
@@ -84,6 +85,7 @@ site "absolute" { work_dir = "/scratch/../data" }
 		{Name: "nothing"},
 		{Name: "nulls"},
 		{Name: "absolute", WorkDir: "/data"},
+		{Name: "bucket", WorkDir: "s3://lab/flow"},
 	}
 	for _, want := range tests {
 		t.Run(want.Name, func(t *testing.T) {
@@ -199,14 +201,9 @@ func TestSiteUnreadable(t *testing.T) {
 	}
 }
 
-// TestSiteCannot: what is not supported yet is a mistake only of the site that is chosen.
-func TestSiteCannot(t *testing.T) {
+func TestChooseSite(t *testing.T) {
 	sites, diags := ReadSites(writeSites(t, `site "aws" {
   executor = "batch"
-  work_dir = "s3://lab/flow"
-}
-site "bucket" {
-  work_dir = "s3://lab/flow"
 }
 site "here" {}
 `))
@@ -214,11 +211,9 @@ site "here" {}
 		t.Fatal(diags)
 	}
 	for name, want := range map[string]string{
-		"aws":    "3: Not supported yet: The work_dir of site \"aws\" is on S3",
-		"bucket": "6: Not supported yet: The work_dir of site \"bucket\" is on S3",
-		"heer":   "-: Unknown site: -site heer: there is no such site. Did you mean \"here\"? There are: aws, bucket, here.",
-		"x":      "-: Unknown site: -site x: there is no such site. There are: aws, bucket, here.",
-		"here":   "",
+		"heer": "-: Unknown site: -site heer: there is no such site. Did you mean \"here\"? There are: aws, here.",
+		"x":    "-: Unknown site: -site x: there is no such site. There are: aws, here.",
+		"here": "",
 	} {
 		site, diags := sites.Choose(name, "-site "+name)
 		switch {

@@ -35,7 +35,7 @@ func (p *Program) addSources() {
 // sources returns references to what the items of a step's tasks are made from.
 func (r stepRef) sources() []stepRef {
 	if from := r.step.elementOf; from != nil {
-		return []stepRef{{step: from, need: allNeed(from), elem: r.elem, made: true, rng: r.rng}}
+		return []stepRef{{step: from, need: allNeed(from), elem: r.elem, made: true, outs: outputSet{all: true}, rng: r.rng}}
 	}
 	var out []stepRef
 	for _, a := range r.step.fanOutArgs() {
@@ -60,9 +60,11 @@ func (p *Program) edges() {
 			if ref.elem {
 				kind = engine.Element
 			}
-			s.deps = append(s.deps, engine.Dep{
-				Step: engine.StepName(ref.step.name), Kind: kind, Need: ref.need, Pos: posOf(ref.rng),
-			})
+			dep := engine.Dep{Step: engine.StepName(ref.step.name), Kind: kind, Need: ref.need, Pos: posOf(ref.rng)}
+			if !ref.outs.all {
+				dep.Outputs = append([]string{}, ref.outs.names...) // not nil: that is all
+			}
+			s.deps = append(s.deps, dep)
 		}
 	}
 }

@@ -55,6 +55,10 @@ func suggest(got string, names []string) string {
 	return fmt.Sprintf(" Did you mean %q?", name)
 }
 
+// Suggest is the question after a name that is not there: ` Did you mean "x"?` for the one of
+// names that it was most likely meant to be, or "".
+func Suggest(got string, names []string) string { return suggest(got, names) }
+
 // sentence makes an error's text a sentence: a capital first, a full stop last.
 func sentence(s string) string {
 	if s == "" {

@@ -364,7 +364,7 @@ func (t *task) volume(b *volumeConfig) engine.Volume {
 func (t *task) setOutputs() {
 	outs := make([]engine.Output, 0, len(t.step.outputs))
 	for _, o := range t.step.outputs {
-		out := engine.Output{Name: o.name, Kind: o.kind, Optional: o.optional}
+		out := engine.Output{Name: o.name, Kind: o.kind, Optional: o.optional, Temporary: o.temporary && !o.kept}
 		if o.path != nil {
 			p, ok := t.text(o.path)
 			if why := checkOutputPath(o.kind, p); ok && why != "" {
@@ -389,6 +389,10 @@ func (t *task) target(a *arg) string {
 	}
 	if s == "" {
 		t.errorf(a.expr.Range(), "The path to publish to is empty; if it is to be published nowhere, use null.")
+		return ""
+	}
+	if err := checkTarget(s); err != nil {
+		t.wrong("publish", a.expr.Range(), err)
 		return ""
 	}
 	return t.ev.p.abs(s)

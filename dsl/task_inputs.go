@@ -96,7 +96,11 @@ func (t *task) inputPath(v cty.Value) (string, error) {
 	case strings.ContainsRune(s, 0):
 		return "", fmt.Errorf("a path cannot have a NUL character")
 	}
-	return t.ev.p.abs(t.ev.original(s)), nil
+	s = t.ev.original(s)
+	if err := checkInput(s); err != nil {
+		return "", err
+	}
+	return t.ev.p.abs(s), nil
 }
 
 // itemRefs returns what the value of one key of a map refers to, or all of a.

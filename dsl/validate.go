@@ -142,11 +142,7 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 			wf.Description, _ = t.text(a)
 		case "work_dir":
 			if s, ok := t.text(a); ok {
-				if s == "" {
-					t.errorf(a.expr.Range(), "work_dir is empty. Name a directory or an s3:// URI, or leave it out.")
-					continue
-				}
-				wf.WorkDir = p.abs(s)
+				wf.WorkDir = p.checkWorkDir(t, a, s)
 			}
 		case "max_parallel":
 			wf.MaxParallel, _ = value(t, a, positive)
@@ -173,6 +169,20 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 		wf.Budget = t.checkBudget(w.budget)
 	}
 	return t.diags
+}
+
+// checkWorkDir returns where the files of tasks live; "" after a mistake.
+func (p *Program) checkWorkDir(t *task, a *arg, s string) string {
+	if s == "" {
+		t.errorf(a.expr.Range(), "work_dir is empty. Name a directory or an s3:// URI, or leave it out.")
+		return ""
+	}
+	dir, err := CheckWorkDir(s)
+	if err != nil {
+		t.wrong("work_dir", a.expr.Range(), err)
+		return ""
+	}
+	return p.abs(dir)
 }
 
 func positive(v cty.Value) (int, error) { return toInt(v, 1, math.MaxInt32) }

@@ -58,6 +58,19 @@ step "parts" {
     file     = "a"
     optional = var.x # ERROR: Unsuitable value | written out
   }
+  output "temp" {
+    file      = "t"
+    publish   = "results/"
+    temporary = true # ERROR: Conflicting arguments | Leave one of them out
+  }
+  output "value" {
+    json      = "v"
+    temporary = true # ERROR: Conflicting arguments | kept anyway
+  }
+  output "maybe" {
+    file      = "m"
+    temporary = var.x # ERROR: Unsuitable value | written out
+  }
   output "my-out" { file = "a" } # ERROR: Invalid name | shell
   output "PATH" { file = "a" } # ERROR: Invalid name
 }

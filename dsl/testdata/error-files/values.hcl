@@ -35,6 +35,9 @@ step "a" {
     HOME  = "z" # ERROR: Invalid name
     n     = 5 # ERROR: Unsuitable value | a number
     empty = "" # ERROR: Unsuitable value | empty
+    cloud = "gs://lab/x" # ERROR: Unsuitable value | does not fetch gs://
+    list  = ["s3://lab/a", "s3://Lab Bucket/a"] # ERROR: Unsuitable value | no name of a bucket
+    typo  = "s3:/lab/a" # ERROR: Unsuitable value | s3://bucket/key
     task  = step.f.each["0"] # ERROR: Unsuitable value | name one of its outputs
   }
   secrets = {
@@ -102,6 +105,10 @@ step "outs" {
   output "c" { files = "[a" } # ERROR: Unsuitable value
   output "d" { file = "inputs/x" } # ERROR: Unsuitable value
   output "e" { file = "s3://x/y" } # ERROR: Unsuitable value
+  output "f" {
+    file    = "f"
+    publish = "https://example.org/f" # ERROR: Unsuitable value | does not publish to https://
+  }
   container {
     user    = "a b" # ERROR: Unsuitable value
     network = "hots" # ERROR: Unsuitable value | Did you mean "host"?
