@@ -18,6 +18,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -27,6 +28,7 @@ import (
 	"syscall"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
 // Names in a task directory and in the directory of an attempt.
@@ -43,7 +45,23 @@ type Task struct {
 	Key     string
 	Attempt int              // from 1
 	Spec    *engine.TaskSpec // of this very task, see TaskSpec.With
-	Dir     string           // its task directory, an absolute path
+	Dir     string           // its task directory, an absolute path or the URI of a prefix
+	// Scratch is the directory on this machine in which that of the attempt is made, if Dir
+	// is none here: an absolute path.
+	Scratch string
+	// CacheKey is the key of the task; zeros: its result is not to be used again.
+	CacheKey engine.CacheKey
+	Job      engine.JobID // that runs it; "": not known
+
+	fresh bool // nobody has begun this attempt before
+}
+
+// here returns the directory on this machine that the directories of attempts are in.
+func (t *Task) here() string {
+	if store.Is(t.Dir) {
+		return t.Scratch
+	}
+	return t.Dir
 }
 
 // attemptDir returns the directory of attempt n of the task with directory dir.
@@ -60,7 +78,7 @@ func ManifestPath(taskDir string, attempt int) string {
 // An Agent stages attempts in and out. The zero value is ready to use; it is safe
 // for concurrent use.
 type Agent struct {
-	// Files hashes and publishes.
+	// Files hashes and publishes, and knows the store.
 	Files Files
 }
 
@@ -75,7 +93,20 @@ type Attempt struct {
 	// Mounts are the real paths of the inputs: what a container must be able to read.
 	Mounts []string
 
-	agent *Agent
+	// Usage is what the command has taken; whoever ran it may say so before Finish.
+	Usage Usage
+
+	agent   *Agent
+	records records
+	bytesIn int64    // of the inputs that were fetched
+	staged  []string // their real paths, below Dir
+}
+
+// A Usage is what a command has taken. Zeros: not known.
+type Usage struct {
+	Started, Stopped int64   // ms since the epoch
+	PeakMemory       int64   // bytes
+	CPUSeconds       float64 // of all its processes, in user and in system mode
 }
 
 // Begin makes a fresh directory for an attempt and stages its inputs in. What a dead
@@ -83,19 +114,26 @@ type Attempt struct {
 // two calls of mkdir.
 //
 // An error is an [*Error] of class [StageIn].
-func (a *Agent) Begin(t *Task) (*Attempt, error) {
-	at := &Attempt{Task: t, Dir: attemptDir(t.Dir, t.Attempt), agent: a}
+func (a *Agent) Begin(ctx context.Context, t *Task) (*Attempt, error) {
+	r, err := a.Files.records(ctx, t.Dir)
+	if err != nil {
+		return nil, stageInError(err, "%v", err)
+	}
+	at := &Attempt{Task: t, Dir: attemptDir(t.here(), t.Attempt), agent: a, records: r}
 	at.Log = at.Dir + logSuffix
+	if !filepath.IsAbs(at.Dir) {
+		return nil, stageInError(nil, "the task has no directory on this machine to work in")
+	}
 	if err := at.makeDir(); err != nil {
 		return nil, stageInError(err, "cannot make the task's directory: %v", Explain(err))
 	}
 	if !t.Spec.NeedsAgent() {
 		return at, nil
 	}
-	if err := os.Remove(ManifestPath(t.Dir, t.Attempt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, stageInError(err, "cannot remove the manifest of a dead attempt: %v", Explain(err))
+	if err := at.clear(ctx); err != nil {
+		return nil, stageInError(err, "cannot remove what a dead attempt has left: %v", Explain(err))
 	}
-	if err := at.stageIn(); err != nil {
+	if err := at.stageIn(ctx); err != nil {
 		return nil, err
 	}
 	if err := at.makeOutputParents(); err != nil {
@@ -104,11 +142,20 @@ func (a *Agent) Begin(t *Task) (*Attempt, error) {
 	return at, nil
 }
 
+// clear removes what a dead process has left of this very attempt.
+func (at *Attempt) clear(ctx context.Context) error {
+	if at.Task.fresh && store.Is(at.Task.Dir) {
+		return nil // requests that would find nothing
+	}
+	return at.records.clear(ctx, at.Task.Attempt)
+}
+
 // makeDir makes the attempt's directory, in the hope that the step's is there.
 func (at *Attempt) makeDir() error {
-	err := os.Mkdir(at.Task.Dir, 0o777)
+	dir := at.Task.here()
+	err := os.Mkdir(dir, 0o777)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = os.MkdirAll(at.Task.Dir, 0o777)
+		err = os.MkdirAll(dir, 0o777)
 	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err

@@ -67,7 +67,7 @@ func newTask(t testing.TB, spec engine.TaskSpec) *Task {
 // begin stages a task in.
 func begin(t testing.TB, a *Agent, task *Task) *Attempt {
 	t.Helper()
-	at, err := a.Begin(task)
+	at, err := a.Begin(context.Background(), task)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +142,7 @@ func TestTaskWithoutFilesCostsTwoDirectories(t *testing.T) {
 	if diff := cmp.Diff([]string{"", "/1"}, names); diff != "" || err != nil {
 		t.Error(diff, err)
 	}
-	if _, ok := a.Recover(context.Background(), task); ok {
+	if _, err := a.Recover(context.Background(), task); err == nil {
 		t.Error("a task without a manifest cannot be recovered")
 	}
 }
@@ -258,7 +258,7 @@ func TestListInDirectoryWithNewline(t *testing.T) {
 	task := newTask(t, engine.TaskSpec{Inputs: []engine.Input{{Name: "in", List: true, Paths: []string{write(t, t.TempDir()+"/x", "x")}}}})
 	task.Dir = t.TempDir() + "/a\nb/step/_"
 	var a Agent
-	_, err := a.Begin(task)
+	_, err := a.Begin(context.Background(), task)
 	if err == nil || !strings.Contains(err.Error(), "has a newline in it") {
 		t.Errorf("a list whose lines are no paths: %v", err)
 	}
@@ -279,7 +279,7 @@ func TestStageInErrors(t *testing.T) {
 		{"dangling", engine.Input{Paths: []string{src + "/dangling"}}, "/dangling is a link to /no/such, which is not there"},
 		{"no result", engine.Input{Paths: []string{taskDir + "/result/x"}}, "/result/x is not there: the task that makes it has no result"},
 		{"one of a list", engine.Input{List: true, Paths: []string{src, "/no/such.fq"}}, `input "in": /no/such.fq is not there`},
-		{"URI", engine.Input{Paths: []string{"s3://bucket/key"}}, "s3 inputs come with the S3 work_dir"},
+		{"URI", engine.Input{Paths: []string{"s3://bucket/key"}}, "s3://bucket/key is on S3, and there is no S3 here"},
 		{"relative", engine.Input{Paths: []string{"x"}}, "x is not an absolute path"},
 		{"two paths", engine.Input{Paths: []string{src, src}}, "has 2 paths and is no list"},
 	}
@@ -287,17 +287,17 @@ func TestStageInErrors(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.input.Name = "in"
 			var a Agent
-			_, err := a.Begin(newTask(t, engine.TaskSpec{Inputs: []engine.Input{tt.input}}))
+			_, err := a.Begin(context.Background(), newTask(t, engine.TaskSpec{Inputs: []engine.Input{tt.input}}))
 			assertError(t, err, StageIn, tt.want)
 		})
 	}
 	for _, path := range []string{"../x", "/x", "inputs/x", "", "a/../../x"} {
 		var a Agent
-		_, err := a.Begin(newTask(t, engine.TaskSpec{Outputs: []engine.Output{{Name: "o", Kind: engine.OutputFile, Path: path}}}))
+		_, err := a.Begin(context.Background(), newTask(t, engine.TaskSpec{Outputs: []engine.Output{{Name: "o", Kind: engine.OutputFile, Path: path}}}))
 		assertError(t, err, StageIn, `output "o": `)
 	}
 	var a Agent
-	_, err := a.Begin(newTask(t, engine.TaskSpec{Inputs: []engine.Input{{Name: "../up", Paths: []string{src}}}}))
+	_, err := a.Begin(context.Background(), newTask(t, engine.TaskSpec{Inputs: []engine.Input{{Name: "../up", Paths: []string{src}}}}))
 	assertError(t, err, StageIn, `"../up" is no name for an input`)
 }
 
@@ -351,7 +351,7 @@ func TestNamesAndContentsSurvive(t *testing.T) {
 			},
 		}}
 		var a Agent
-		at, err := a.Begin(task)
+		at, err := a.Begin(context.Background(), task)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -399,7 +399,7 @@ func FuzzOutputPath(f *testing.F) {
 			Outputs: []engine.Output{{Name: "o", Kind: kind, Path: path, Optional: true}},
 		}}
 		var a Agent
-		at, err := a.Begin(task)
+		at, err := a.Begin(context.Background(), task)
 		if err != nil {
 			return
 		}

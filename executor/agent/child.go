@@ -15,6 +15,8 @@ type child struct {
 	mu      sync.Mutex
 	pid     int            // of the group; 0: not started, or ended
 	stopped syscall.Signal // the first signal that came; 0: none
+
+	used Usage // by what has been reaped
 }
 
 // passOn passes signals on to the command until done is closed; the end of ctx is one as
@@ -72,11 +74,13 @@ func (c *child) run(argv, env []string, dir string) (int, error) {
 		return 0, err
 	}
 	defer null.Close()
+	c.used.Started = time.Now().UnixMilli()
 	pid, err := c.start(path, argv, &syscall.ProcAttr{Dir: dir, Env: env, Files: []uintptr{null.Fd(), 1, 2}, Sys: sysProcAttr})
 	if err != nil {
 		return 0, err
 	}
-	ws := reapUntil(pid)
+	ws := c.reapUntil(pid)
+	c.used.Stopped = time.Now().UnixMilli()
 	c.settle(pid)
 	if ws.Signaled() {
 		return 128 + int(ws.Signal()), nil
@@ -100,9 +104,13 @@ func (c *child) start(path string, argv []string, attr *syscall.ProcAttr) (int, 
 
 // reapUntil waits for the end of a child. Whatever else ends meanwhile is reaped as well:
 // the first process of a container inherits the orphans of all others (pid_namespaces(7)).
-func reapUntil(pid int) (ws syscall.WaitStatus) {
+func (c *child) reapUntil(pid int) (ws syscall.WaitStatus) {
 	for {
-		got, err := syscall.Wait4(-1, &ws, 0, nil)
+		var used syscall.Rusage
+		got, err := syscall.Wait4(-1, &ws, 0, &used)
+		if err == nil {
+			c.add(&used)
+		}
 		if got == pid || err != nil && err != syscall.EINTR {
 			return ws
 		}
@@ -123,17 +131,32 @@ func (c *child) settle(pgid int) {
 		if syscall.Kill(-pgid, syscall.SIGKILL) != nil {
 			return
 		}
-		reapOrphans()
+		c.reapOrphans()
 		time.Sleep(pause)
 		pause = min(2*pause, 20*time.Millisecond)
 	}
 }
 
 // reapOrphans reaps what has ended.
-func reapOrphans() {
+func (c *child) reapOrphans() {
 	for {
-		if pid, _ := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 {
+		var used syscall.Rusage
+		if pid, _ := syscall.Wait4(-1, nil, syscall.WNOHANG, &used); pid <= 0 {
 			return
 		}
+		c.add(&used)
 	}
 }
+
+// add counts what a process that was reaped has taken, with those that it has reaped
+// itself (wait4(2), getrusage(2)).
+func (c *child) add(used *syscall.Rusage) { c.used.Add(used) }
+
+// Add adds what a process has taken that has ended, with those it had waited for
+// (getrusage(2)).
+func (u *Usage) Add(used *syscall.Rusage) {
+	u.CPUSeconds += seconds(used.Utime) + seconds(used.Stime)
+	u.PeakMemory = max(u.PeakMemory, int64(used.Maxrss)*maxrssUnit)
+}
+
+func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }

@@ -6,3 +6,9 @@ import "syscall"
 
 // sysProcAttr makes a process the leader of a group of its own.
 var sysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+
+// maxrssUnit is what getrusage(2) counts memory in on macOS.
+const maxrssUnit = 1
+
+// containerPeak is for control groups, which only Linux has.
+func containerPeak() int64 { return 0 }

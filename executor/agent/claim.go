@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -28,10 +29,23 @@ func ReadClaim(taskDir string, attempt int) (engine.JobID, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(b) > maxClaim {
-		b = b[:maxClaim]
+	return claimOf(b), nil
+}
+
+// claimOf returns the id that a claim says, and claimText what one says. One that was cut
+// says none.
+func claimOf(b []byte) engine.JobID {
+	id, whole := strings.CutSuffix(string(b[:min(len(b), maxClaim)]), "\n")
+	if !whole {
+		return ""
 	}
-	return engine.JobID(strings.TrimSpace(string(b))), nil
+	return engine.JobID(id)
+}
+
+func claimText(id engine.JobID) []byte { return []byte(string(id) + "\n") }
+
+func (d directory) claimedBy(_ context.Context, attempt int) (engine.JobID, error) {
+	return ReadClaim(d.path, attempt)
 }
 
 // A ClaimedError says that an attempt belongs to another job.
@@ -48,30 +62,27 @@ func (e *ClaimedError) Error() string {
 	return fmt.Sprintf("another job (%s) runs attempt %d: this one is a twin", by, e.Attempt)
 }
 
-// Claim makes an attempt that of a job, durably, so that a job which was submitted
-// twice does not run the command twice: of all jobs that claim an attempt one succeeds,
-// as often as it asks, and the others get a *ClaimedError. The directory of the task is
-// made if it is not there.
-func Claim(taskDir string, attempt int, id engine.JobID) error {
-	if err := os.MkdirAll(taskDir, 0o777); err != nil {
-		return err
+// claim makes the file of a claim, and the directory of the task if it is not there.
+func (d directory) claim(_ context.Context, attempt int, id engine.JobID) (bool, error) {
+	if err := os.MkdirAll(d.path, 0o777); err != nil {
+		return false, err
 	}
-	err := makeClaim(taskDir, attempt, id)
+	err := makeClaim(d.path, attempt, id)
 	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
+		return false, err
 	}
 	if err == nil {
-		return syncDir(taskDir)
+		return true, syncDir(d.path)
 	}
 	// Even if it was made by us: NFS may carry out a call, lose the answer and ask again.
-	by, err := ReadClaim(taskDir, attempt)
+	by, err := ReadClaim(d.path, attempt)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if by != id {
-		return &ClaimedError{Attempt: attempt, By: by}
+		return false, &ClaimedError{Attempt: attempt, By: by}
 	}
-	return syncDir(taskDir)
+	return false, syncDir(d.path)
 }
 
 // makeClaim makes the file of a claim. It is whole from the start, where the file system
@@ -102,7 +113,7 @@ func makeClaim(taskDir string, attempt int, id engine.JobID) error {
 
 // writeClaim writes a claim and closes its file.
 func writeClaim(f *os.File, id engine.JobID) error {
-	_, err := f.WriteString(string(id) + "\n")
+	_, err := f.Write(claimText(id))
 	if err == nil {
 		err = f.Chmod(0o644) // flow may run as another user than the container
 	}

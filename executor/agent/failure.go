@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 )
 
@@ -23,6 +25,11 @@ func Failure(taskDir string, attempt int) (string, bool) {
 	if err != nil {
 		return "", false
 	}
+	return failureOf(b)
+}
+
+// failureOf returns what the content of such a file says.
+func failureOf(b []byte) (string, bool) {
 	var f failure
 	if json.Unmarshal(b, &f) != nil || f.Class == "" {
 		return "", false
@@ -30,21 +37,30 @@ func Failure(taskDir string, attempt int) (string, bool) {
 	return f.Class + f.Message, true
 }
 
-// Failure implements engine.Files.
-func (*Files) Failure(_ context.Context, taskDir string, attempt int) string {
-	why, _ := Failure(taskDir, attempt)
-	return why
+func (d directory) failure(_ context.Context, attempt int) (string, bool) {
+	return Failure(d.path, attempt)
 }
 
 func failurePath(taskDir string, attempt int) string {
 	return attemptDir(taskDir, attempt) + failureExt
 }
 
-// writeFailure writes down why an attempt has failed.
-func writeFailure(taskDir string, attempt int, e *Error) error {
+func (d directory) putFailure(_ context.Context, attempt int, e *Error) error {
 	b, err := marshal(failure{e.Class, e.Msg})
 	if err != nil {
 		return err
 	}
-	return putFile(failurePath(taskDir, attempt), b)
+	return putFile(failurePath(d.path, attempt), b)
+}
+
+func (d directory) dropFailure(_ context.Context, attempt int) error {
+	return remove(failurePath(d.path, attempt))
+}
+
+// remove removes a file; that it is not there is no error.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }

@@ -15,25 +15,72 @@ import (
 	"slices"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
-// Files is where task files live on a local file system. It implements engine.Files.
-// The zero value is ready to use, and remembers nothing.
+// Files is where task files live: on local file systems, on S3, and, as inputs, on web
+// servers. It implements engine.Files. The zero value is ready to use, and remembers nothing.
 type Files struct {
 	Memo Memo // nil: every file is read every time
+	// Store returns the store of objects; it is called when the first path on S3 is met, and
+	// answers the same every time. nil: such a path is an error.
+	Store func(context.Context) (store.Store, error)
+
+	web     *web // nil: theWeb
+	uploads uploads
 }
 
-var _ engine.Files = (*Files)(nil)
+var (
+	_ engine.Files          = (*Files)(nil)
+	_ engine.Attempter      = (*Files)(nil)
+	_ engine.BulkFiles      = (*Files)(nil)
+	_ engine.BulkIdentifier = (*Files)(nil)
+	_ engine.BulkPublisher  = (*Files)(nil)
+	_ engine.Discarder      = (*Files)(nil)
+	_ engine.Matcher        = (*Files)(nil)
+)
+
+// later makes of an error that says nothing of what was asked for one that engine knows.
+func later(err error) error {
+	if errors.Is(err, store.ErrUnanswered) {
+		return &laterError{err}
+	}
+	return err
+}
+
+// A laterError is an engine.ErrLater that says why.
+type laterError struct{ error }
+
+func (e *laterError) Unwrap() []error { return []error{e.error, engine.ErrLater} }
 
 func errScheme(path, scheme string) error {
-	return fmt.Errorf("%s: %s comes with the S3 work_dir; here a path is local", show(path), scheme)
+	return fmt.Errorf("%s: %s is not known here; a file is a local path, an s3:// URI or, as an input, an https:// URL", show(path), scheme)
 }
 
 // Identify returns "sha256:" and the hash of a file's content, or of a directory's: the
 // names in it, sorted, with the contents of the files. What a link leads to counts, not
 // the link.
+//
+// An object has the same if S3 knows the sha256 of its content, else "etag:", its ETag and
+// its size. What is below a prefix is "list:" and a hash over names, sizes and ETags. A file
+// on a web server is "https:" and a hash over its URL without the query, its ETag or the
+// time of its modification, and its size, if the server says those.
 func (f *Files) Identify(ctx context.Context, path string) (string, error) {
-	if scheme := uriScheme(path); scheme != "" {
+	return f.identify(ctx, &resolver{files: f}, path)
+}
+
+func (f *Files) identify(ctx context.Context, far *resolver, path string) (string, error) {
+	switch scheme := uriScheme(path); scheme {
+	case "":
+	case "s3":
+		r, err := far.resolve(ctx, path)
+		if err != nil {
+			return "", later(err)
+		}
+		return r.id, nil
+	case "https":
+		return f.identifyPage(ctx, path)
+	default:
 		return "", errScheme(path, scheme)
 	}
 	real, err := filepath.EvalSymlinks(path)
@@ -97,8 +144,7 @@ func (f *Files) tree(ctx context.Context, real, rel string, way []string) (Sum, 
 	if err != nil {
 		return Sum{}, errors.New(Explain(err))
 	}
-	h := sha256.New()
-	h.Write([]byte("flow directory 1\n"))
+	h := newTree()
 	for _, e := range entries {
 		sub, kind := real+"/"+e.Name(), byte('f')
 		if e.Type()&fs.ModeSymlink != 0 {

@@ -79,7 +79,7 @@ func TestIdentifyErrors(t *testing.T) {
 		{dir + "/dangling", "is a link to nowhere, which is not there: not found", true},
 		{dir + "/fifo", "is neither a file nor a directory", false},
 		{dir, "loop is a link to a directory that it is in", false},
-		{"s3://b/k", "s3 comes with the S3 work_dir", false},
+		{"s3://b/k", "is on S3, and there is no S3 here", false},
 	}
 	for _, tt := range tests {
 		_, err := (&Files{}).Identify(context.Background(), tt.path)
@@ -162,7 +162,7 @@ func TestDamageIsNoticed(t *testing.T) {
 			Outputs: []engine.Output{{Name: "o", Kind: engine.OutputDirectory, Path: "o"}},
 		}}
 		var a Agent
-		at, err := a.Begin(task)
+		at, err := a.Begin(context.Background(), task)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -218,12 +218,12 @@ func TestManifestOfAnother(t *testing.T) {
 		t.Fatal(err)
 	}
 	var a Agent
-	if _, ok := a.Recover(context.Background(), task); !ok {
+	if _, err := a.Recover(context.Background(), task); err != nil {
 		t.Error("not recovered")
 	}
 	other := *task
 	other.Run = "another"
-	if _, ok := a.Recover(context.Background(), &other); ok {
+	if _, err := a.Recover(context.Background(), &other); err == nil {
 		t.Error("recovered the result of another run")
 	}
 	var m map[string]any
@@ -352,7 +352,7 @@ func TestPublishErrors(t *testing.T) {
 	src := write(t, dir+"/src/d/x", "x")
 	write(t, dir+"/there/y", "y")
 	tests := []struct{ source, target, want string }{
-		{src, "s3://b/k", "cannot publish to s3://b/k: s3 comes with the S3 work_dir; publish to a local path"},
+		{src, "s3://b/k", "cannot publish to s3://b/k: s3://b/k is on S3, and there is no S3 here"},
 		{src, "relative", "cannot publish to relative: it is not an absolute path"},
 		{dir + "/no", dir + "/t", "/no: no such file or directory"},
 		{src, dir + "/there", "a directory is there; end the path in / to publish into it"},

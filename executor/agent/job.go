@@ -2,7 +2,9 @@ package agent
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"strings"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
 // jobsDir is the directory, beside those of a run's steps, of its job files. No step has
@@ -48,6 +51,10 @@ const (
 	jobVersion = 1
 	jobHeader  = 36
 	jobEntry   = 16
+
+	// jobFirst is how much of a job file on S3 is read at once, up to the end of a child's
+	// entry in the index if the head is no longer than that: the record is one request more.
+	jobFirst = 64 << 10
 )
 
 // castagnoli is the table of CRC-32C.
@@ -72,11 +79,32 @@ type jobRecord struct {
 	Index int          `json:"index"` // of the task in its step
 	Key   string       `json:"key"`
 	Item  *engine.Item `json:"item,omitempty"`
+	// CacheKey is that of the task in hexadecimal digits; "": see Task.CacheKey.
+	CacheKey string `json:"cache_key,omitempty"`
 }
 
-// WriteJob puts the job file of a job at path, durably, with the directory it belongs in.
-// Whoever reads it sees all of it or nothing, and one that is there is replaced.
+// WriteJob puts the job file of a job at a path or a URI, durably, with the directory it
+// belongs in. Whoever reads it sees all of it or nothing, and one that is there is replaced.
 // The values of secrets are not in it: a JobSpec has none.
+func (f *Files) WriteJob(ctx context.Context, path string, spec *engine.JobSpec) error {
+	if !store.Is(path) {
+		return WriteJob(path, spec)
+	}
+	data, err := encodeJob(spec)
+	if err != nil {
+		return fmt.Errorf("cannot write %s: %w", show(path), err)
+	}
+	s, err := f.open(ctx, path)
+	if err != nil {
+		return err
+	}
+	if _, err := s.Put(ctx, path, data); err != nil {
+		return &Error{Msg: "cannot write the job file: " + err.Error(), Err: err}
+	}
+	return nil
+}
+
+// WriteJob is Files.WriteJob for a path on a local file system.
 func WriteJob(path string, spec *engine.JobSpec) error {
 	data, err := encodeJob(spec)
 	if err != nil {
@@ -147,7 +175,7 @@ func encodeJob(spec *engine.JobSpec) ([]byte, error) {
 	var records bytes.Buffer
 	child := 0
 	for i := range spec.Tasks.All() {
-		record, err := marshal(&jobRecord{Child: child, Index: i, Key: spec.Key(child), Item: spec.Item(child)})
+		record, err := marshal(&jobRecord{Child: child, Index: i, Key: spec.Key(child), Item: spec.Item(child), CacheKey: cacheKeyText(spec, child)})
 		if err != nil {
 			return nil, err
 		}
@@ -173,6 +201,15 @@ func encodeJob(spec *engine.JobSpec) ([]byte, error) {
 	return append(data, records.Bytes()...), nil
 }
 
+// cacheKeyText returns the cache key of a child as a record has it.
+func cacheKeyText(spec *engine.JobSpec, child int) string {
+	key := spec.CacheKey(child)
+	if key == (engine.CacheKey{}) {
+		return ""
+	}
+	return hex.EncodeToString(key[:])
+}
+
 // A Job is what the agent of one child of a job, or of a plain job, has to do.
 type Job struct {
 	Run       engine.RunID
@@ -184,6 +221,7 @@ type Job struct {
 	Attempt   int              // of the task, in the first attempt of the job, from 1
 	Spec      *engine.TaskSpec // of this very task
 	Resources engine.Resources // what the job asked for
+	CacheKey  engine.CacheKey  // of the task, see Task
 }
 
 // Task returns the attempt of the task that attempt batchAttempt (from 1,
@@ -191,13 +229,29 @@ type Job struct {
 func (j *Job) Task(batchAttempt int) *Task {
 	return &Task{
 		Run: j.Run, Step: j.Step, Key: j.Key, Attempt: j.Attempt + batchAttempt - 1,
-		Spec: j.Spec, Dir: j.Dir,
+		Spec: j.Spec, Dir: j.Dir, CacheKey: j.CacheKey,
 	}
 }
 
-// ReadJob reads from a job file what one child (from 0; 0 of a plain job) needs, and no
-// more of it. A file that is torn, of another version or of another run is an error, which
-// names it; one that is not there is fs.ErrNotExist.
+// ReadJob reads from a job file, at a path or a URI, what one child (from 0; 0 of a plain
+// job) needs, and no more of it. A file that is torn, of another version or of another run is
+// an error, which names it; one that is not there is fs.ErrNotExist.
+func (f *Files) ReadJob(ctx context.Context, path string, child int) (*Job, error) {
+	if !store.Is(path) {
+		return ReadJob(path, child)
+	}
+	s, err := f.open(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := openObject(ctx, s, path, jobFirst+int64(max(child, 0)+1)*jobEntry)
+	if err != nil {
+		return nil, err
+	}
+	return readJob(path, r, r.size, child)
+}
+
+// ReadJob is Files.ReadJob for a path on a local file system.
 func ReadJob(path string, child int) (*Job, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -208,7 +262,12 @@ func ReadJob(path string, child int) (*Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	head, record, err := decodeJob(f, info.Size(), child)
+	return readJob(path, f, info.Size(), child)
+}
+
+// readJob reads a job file of size bytes.
+func readJob(path string, r io.ReaderAt, size int64, child int) (*Job, error) {
+	head, record, err := decodeJob(r, size, child)
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", show(path), err)
 	}
@@ -216,27 +275,40 @@ func ReadJob(path string, child int) (*Job, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", show(path), err)
 	}
-	if want := filepath.Dir(JobPath(head.WorkDir, head.Run, "")); filepath.Dir(filepath.Clean(path)) != filepath.Clean(want) {
-		return nil, fmt.Errorf("%s belongs into %s", show(path), show(want))
+	if want := JobPath(head.WorkDir, head.Run, ""); dirOf(path) != dirOf(want) {
+		return nil, fmt.Errorf("%s belongs into %s", show(path), show(dirOf(want)))
 	}
 	return job, nil
+}
+
+// dirOf returns the directory that a file is in, or the URI without its last element.
+func dirOf(path string) string {
+	if store.Is(path) {
+		return path[:strings.LastIndex(path, "/")]
+	}
+	return filepath.Dir(filepath.Clean(path))
 }
 
 // newJob makes of what was read a job whose directory is where it says.
 func newJob(head *jobHead, record *jobRecord) (*Job, error) {
 	run, step := string(head.Run), string(head.Step)
+	var key engine.CacheKey
+	n, err := hex.Decode(key[:], []byte(record.CacheKey[:min(len(record.CacheKey), 2*len(key))]))
 	switch {
 	case head.Task == nil || head.Attempt < 1 || record.Index < 0:
 		return nil, errors.New("has no task")
-	case !filepath.IsAbs(head.WorkDir):
+	case !filepath.IsAbs(head.WorkDir) && !store.Is(head.WorkDir):
 		return nil, fmt.Errorf("says work_dir %s, which is not an absolute path", show(head.WorkDir))
 	case !isElement(run) || !isElement(step):
 		return nil, fmt.Errorf("is for step %q of run %q, and these are no names", step, run)
+	case err != nil || n != 0 && n != len(key):
+		return nil, fmt.Errorf("says cache key %q, which is none", record.CacheKey)
 	}
 	return &Job{
 		Run: head.Run, Step: head.Step, Key: record.Key, Index: record.Index,
 		Dir:     engine.TaskDir(head.WorkDir, head.Run, head.Step, engine.KeyDir(head.FanOut, record.Key)),
 		WorkDir: head.WorkDir, Attempt: head.Attempt, Spec: head.Task.With(record.Item), Resources: head.Resources,
+		CacheKey: key,
 	}, nil
 }
 

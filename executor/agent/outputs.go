@@ -40,9 +40,13 @@ type collector struct {
 	source map[string]string // real path of each file that is a link to an input
 	values engine.Values
 	byName map[string][]string // paths of each output that are to be published
+
+	objects *objects            // where the files go; nil: they stay where they are
+	uploads map[string]outgoing // what is to go there, by Path
 }
 
-// collect checks the outputs of an attempt whose command has succeeded.
+// collect checks the outputs of an attempt whose command has succeeded. The root of the
+// collector is for the caller to close.
 func (at *Attempt) collect(ctx context.Context) (*collector, error) {
 	real, err := filepath.EvalSymlinks(at.Dir)
 	if err != nil {
@@ -52,13 +56,16 @@ func (at *Attempt) collect(ctx context.Context) (*collector, error) {
 	if err != nil {
 		return nil, stageOutError(err)
 	}
-	defer root.Close()
 	c := &collector{
-		ctx: ctx, at: at, root: root, real: real, inputs: at.Mounts,
+		ctx: ctx, at: at, root: root, real: real, inputs: slices.Concat(at.Mounts, at.staged),
 		index: map[string]int{}, source: map[string]string{}, byName: map[string][]string{},
+	}
+	if o, ok := at.records.(objects); ok {
+		c.objects, c.uploads = &o, map[string]outgoing{}
 	}
 	for i := range at.Task.Spec.Outputs {
 		if err := c.output(&at.Task.Spec.Outputs[i]); err != nil {
+			root.Close()
 			return nil, err
 		}
 	}
@@ -191,6 +198,9 @@ func (c *collector) file(o *engine.Output, rel string, t thing, data []byte) err
 	if _, ok := c.index[rel]; ok {
 		return nil
 	}
+	if c.objects != nil {
+		return c.later(o, rel, t, data)
+	}
 	f, err := c.open(t)
 	if err != nil {
 		return c.invalid(o, "%s", Explain(err))
@@ -198,10 +208,7 @@ func (c *collector) file(o *engine.Output, rel string, t thing, data []byte) err
 	defer f.Close()
 	sum, info, err := c.hash(f, t, data)
 	if err != nil {
-		if errors.Is(err, errChanged) {
-			return c.invalid(o, "%s changed while it was read: something that the command started is still writing it", show(rel))
-		}
-		return stageOutError(err)
+		return c.unread(o, rel, err)
 	}
 	c.index[rel] = len(c.files)
 	c.files = append(c.files, manifestFile(rel, info, sum))
@@ -209,6 +216,14 @@ func (c *collector) file(o *engine.Output, rel string, t thing, data []byte) err
 		c.source[rel] = t.outside
 	}
 	return nil
+}
+
+// unread words why a file could not be read to its end.
+func (c *collector) unread(o *engine.Output, rel string, err error) error {
+	if errors.Is(err, errChanged) {
+		return c.invalid(o, "%s changed while it was read: something that the command started is still writing it", show(rel))
+	}
+	return stageOutError(err)
 }
 
 // hash returns the sha256 of a file, and remembers it.
@@ -247,6 +262,9 @@ func (c *collector) directory(o *engine.Output, rel string, t thing, way []strin
 		return stageOutError(err)
 	}
 	sort.Strings(names)
+	if len(names) == 0 {
+		c.laterEmpty(rel)
+	}
 	for _, name := range names {
 		sub := path.Join(rel, name)
 		if sub == InputsDir {

@@ -156,7 +156,7 @@ func TestOutputErrors(t *testing.T) {
 			func(dir string) { write(t, dir+"/x", "\xff") }},
 		{"list of a name that is no text", OutputInvalid, `the name "\xff.fq" is not UTF-8`, engine.Output{Kind: engine.OutputFiles, Path: "*.fq"},
 			func(dir string) { write(t, dir+"/\xff.fq", "") }},
-		{"publish to S3", PublishFailed, `output "o": cannot publish to s3://b/k: s3 comes with the S3 work_dir`,
+		{"publish to S3", PublishFailed, `output "o": cannot publish to s3://b/k: s3://b/k is on S3, and there is no S3 here`,
 			engine.Output{Kind: engine.OutputFile, Path: "x", Publish: "s3://b/k"}, func(dir string) { write(t, dir+"/x", "") }},
 	}
 	for _, tt := range tests {

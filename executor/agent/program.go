@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -17,12 +18,14 @@ import (
 	"syscall"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
 // A Program is an agent that is the program of a container, on AWS Batch: it finds its
 // task in a job file, claims it, and runs the task's command as a child.
 type Program struct {
 	Agent   Agent
+	Scratch string           // where the container's own files may be, for a work_dir on S3: an absolute path
 	Environ []string         // of the process: what the job and Batch have set
 	Stderr  io.Writer        // for the agent's own lines; the command has the process's
 	Signals <-chan os.Signal // to be passed on to the command, which is then not to succeed
@@ -54,35 +57,60 @@ func (p *Program) Run(ctx context.Context, path string) int {
 
 // run does the work. With an error, which is to be told, the code says which kind it is.
 func (p *Program) run(ctx context.Context, c *child, path string) (int, error) {
-	job, try, err := p.job(path)
+	job, try, err := p.job(ctx, path)
 	if err != nil {
 		return ExitStageIn, err
 	}
-	t := job.Task(try.number)
-	switch claimed, err := claimAll(job, t, try.id); {
+	t := p.task(job, try)
+	r, err := p.Agent.Files.records(ctx, t.Dir)
+	if err != nil {
+		return ExitStageIn, stageInError(err, "%v", err)
+	}
+	switch claimed, err := claimAll(ctx, r, job, t); {
 	case claimed != nil:
 		return ExitClaimed, claimed
 	case err != nil:
 		return ExitStageIn, stageInError(err, "cannot claim the attempt: %v", Explain(err))
 	}
-	if n := p.finished(ctx, job, t); n > 0 {
-		fmt.Fprintf(p.Stderr, "flow: attempt %d has succeeded already, though its end was not seen\n", n)
-		return 0, nil
-	}
-	os.Remove(failurePath(t.Dir, t.Attempt)) // of a dead process of this very attempt
-	code, err := p.around(ctx, c, job, t)
+	code, err := p.claimed(ctx, c, r, job, t)
 	var own *Error
 	if errors.As(err, &own) && ctx.Err() == nil {
-		if werr := writeFailure(t.Dir, t.Attempt, own); werr != nil {
+		if werr := r.putFailure(ctx, t.Attempt, own); werr != nil {
 			err = fmt.Errorf("%w (and this could not be written down: %s)", err, Explain(werr))
 		}
 	}
 	return code, err
 }
 
+// claimed runs the command of an attempt that is this job's, unless that has been done.
+func (p *Program) claimed(ctx context.Context, c *child, r records, job *Job, t *Task) (int, error) {
+	switch n, err := p.finished(ctx, job, t); {
+	case err != nil:
+		return ExitStageIn, stageInError(err, "cannot tell whether attempt %d has succeeded already: %v", n, Explain(err))
+	case n > 0:
+		fmt.Fprintf(p.Stderr, "flow: attempt %d has succeeded already, though its end was not seen\n", n)
+		return 0, nil
+	}
+	if !t.fresh { // of a dead process of this very attempt
+		_ = r.dropFailure(ctx, t.Attempt)
+	}
+	return p.around(ctx, c, job, t)
+}
+
+// task returns the attempt of a job that a try is. Directories of attempts whose results
+// are elsewhere have a path of their own each: outside of a container others are beside them.
+func (p *Program) task(job *Job, try try) *Task {
+	t := job.Task(try.number)
+	t.Job = try.id
+	if p.Scratch != "" {
+		t.Scratch = engine.TaskDir(p.Scratch, job.Run, job.Step, path.Base(job.Dir))
+	}
+	return t
+}
+
 // around runs the command between staging in and out.
 func (p *Program) around(ctx context.Context, c *child, job *Job, t *Task) (int, error) {
-	at, err := p.Agent.Begin(t)
+	at, err := p.Agent.Begin(ctx, t)
 	if err != nil {
 		return ExitStageIn, err
 	}
@@ -98,6 +126,8 @@ func (p *Program) around(ctx context.Context, c *child, job *Job, t *Task) (int,
 	if code != 0 {
 		return code, nil
 	}
+	at.Usage = c.used
+	at.Usage.PeakMemory = max(at.Usage.PeakMemory, containerPeak())
 	_, err = at.Finish(ctx)
 	var own *Error
 	switch {
@@ -152,12 +182,12 @@ func tryOf(environ []string) (try, error) {
 }
 
 // job finds out what is to be done. An error is an *Error.
-func (p *Program) job(path string) (*Job, try, error) {
+func (p *Program) job(ctx context.Context, path string) (*Job, try, error) {
 	t, err := tryOf(p.Environ)
 	if err != nil {
 		return nil, t, stageInError(err, "%v", err)
 	}
-	job, err := ReadJob(path, t.child)
+	job, err := p.Agent.Files.ReadJob(ctx, path, t.child)
 	switch {
 	case err == nil:
 		return job, t, nil
@@ -169,6 +199,9 @@ func (p *Program) job(path string) (*Job, try, error) {
 
 // missingJob says why a job file is not there.
 func missingJob(path string) string {
+	if store.Is(path) {
+		return show(path) + " is not there: the objects of the run have been removed"
+	}
 	run := filepath.Dir(filepath.Dir(path))
 	workDir := filepath.Dir(run)
 	if _, err := os.Stat(workDir); errors.Is(err, fs.ErrNotExist) {
@@ -182,9 +215,9 @@ func missingJob(path string) string {
 
 // claimAll claims the attempt, and the first one of the job before it: a twin that lost
 // that one is not to have a later one because Batch retries it.
-func claimAll(job *Job, t *Task, id engine.JobID) (*ClaimedError, error) {
+func claimAll(ctx context.Context, r records, job *Job, t *Task) (*ClaimedError, error) {
 	for _, n := range slices.Compact([]int{job.Attempt, t.Attempt}) {
-		err := Claim(t.Dir, n, id)
+		first, err := r.claim(ctx, n, t.Job)
 		var claimed *ClaimedError
 		if errors.As(err, &claimed) {
 			return claimed, nil
@@ -192,21 +225,30 @@ func claimAll(job *Job, t *Task, id engine.JobID) (*ClaimedError, error) {
 		if err != nil {
 			return nil, err
 		}
+		t.fresh = first
 	}
 	return nil, nil
 }
 
 // finished returns the attempt of this job, up to the present one, whose result is
 // complete; 0: none is. Batch tries again what has lost its host, even behind its end.
-func (p *Program) finished(ctx context.Context, job *Job, t *Task) int {
+// With an error nobody knows it of the attempt returned.
+func (p *Program) finished(ctx context.Context, job *Job, t *Task) (int, error) {
 	for n := job.Attempt; n <= t.Attempt; n++ {
+		if n == t.Attempt && t.fresh {
+			break
+		}
 		earlier := *t
 		earlier.Attempt = n
-		if _, ok := p.Agent.Recover(ctx, &earlier); ok {
-			return n
+		_, err := p.Agent.Recover(ctx, &earlier)
+		if err == nil {
+			return n, nil
+		}
+		if !errors.Is(err, engine.ErrNotFound) {
+			return n, err
 		}
 	}
-	return 0
+	return 0, nil
 }
 
 // environ returns the environment of the command: what the container has, with the

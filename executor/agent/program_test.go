@@ -279,6 +279,11 @@ func TestProgramReaps(t *testing.T) {
 }
 
 // Of all that claim an attempt at once, one has it; it has it every time it asks.
+func claim(dir string, attempt int, id engine.JobID) error {
+	_, err := directory{path: dir}.claim(context.Background(), attempt, id)
+	return err
+}
+
 func TestClaim(t *testing.T) {
 	dir := t.TempDir() + "/run/step/key"
 	if _, err := ReadClaim(dir, 1); !errors.Is(err, fs.ErrNotExist) {
@@ -288,7 +293,7 @@ func TestClaim(t *testing.T) {
 	errs := make([]error, jobs)
 	var all sync.WaitGroup
 	for i := range jobs {
-		all.Go(func() { errs[i] = Claim(dir, 1, engine.JobID(fmt.Sprint("job", i))) })
+		all.Go(func() { errs[i] = claim(dir, 1, engine.JobID(fmt.Sprint("job", i))) })
 	}
 	all.Wait()
 	winner, err := ReadClaim(dir, 1)
@@ -298,14 +303,14 @@ func TestClaim(t *testing.T) {
 	for i, err := range errs {
 		var claimed *ClaimedError
 		if own := engine.JobID(fmt.Sprint("job", i)); own == winner {
-			if err != nil || Claim(dir, 1, own) != nil {
+			if err != nil || claim(dir, 1, own) != nil {
 				t.Errorf("the one that has it: %v", err)
 			}
 		} else if !errors.As(err, &claimed) || claimed.By != winner {
 			t.Errorf("another: %v", err)
 		}
 	}
-	if err := Claim(dir, 2, "job0"); err != nil {
+	if err := claim(dir, 2, "job0"); err != nil {
 		t.Errorf("another attempt: %v", err)
 	}
 	entries, err := os.ReadDir(dir)
@@ -320,7 +325,7 @@ func TestClaim(t *testing.T) {
 		t.Errorf("there are %q", names)
 	}
 	write(t, ClaimPath(dir, 3), "") // by one that died, where there are no hard links
-	if err := Claim(dir, 3, "job"); err == nil || err.Error() != "another job (its claim names none) runs attempt 3: this one is a twin" {
+	if err := claim(dir, 3, "job"); err == nil || err.Error() != "another job (its claim names none) runs attempt 3: this one is a twin" {
 		t.Errorf("with an empty claim: %v", err)
 	}
 }
@@ -329,7 +334,7 @@ func TestFailure(t *testing.T) {
 	dir := t.TempDir()
 	write(t, dir+"/1.error", "{}")
 	write(t, dir+"/2.error", "torn")
-	if err := writeFailure(dir, 4, &Error{Class: OutputMissing, Msg: "a <b>"}); err != nil {
+	if err := (directory{path: dir}).putFailure(t.Context(), 4, &Error{Class: OutputMissing, Msg: "a <b>"}); err != nil {
 		t.Fatal(err)
 	}
 	for attempt, want := range map[int]string{1: "", 2: "", 3: "", 4: "OutputMissing: a <b>"} {
@@ -342,7 +347,12 @@ func TestFailure(t *testing.T) {
 func TestInstall(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
-	dir := t.TempDir() + "/volume"
+	dir, authority := t.TempDir()+"/volume", "-----BEGIN CERTIFICATE-----\n"
+	file := filepath.Join(t.TempDir(), "authorities")
+	if err := os.WriteFile(file, []byte(authority), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", file)
 	for range 2 {
 		path, err := Install(dir)
 		if err != nil {
@@ -357,8 +367,11 @@ func TestInstall(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
-	if entries, err := filepath.Glob(dir + "/*"); err != nil || len(entries) != 1 {
+	if entries, err := filepath.Glob(dir + "/*"); err != nil || !slices.Equal(entries, []string{dir + "/certificates.pem", dir + "/flow"}) {
 		t.Errorf("there are %q, %v", entries, err)
+	}
+	if got, err := os.ReadFile(dir + "/certificates.pem"); err != nil || string(got) != authority {
+		t.Errorf("the certificates are %q, %v", got, err)
 	}
 	if _, err := Install("/dev/null/x"); err == nil || err.Error() != "cannot install the agent: /dev/null: not a directory" {
 		t.Error(err)

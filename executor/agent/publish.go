@@ -10,41 +10,68 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"flow/executor/store"
 )
 
-// Publish copies a file or a directory to target, an absolute path, or into it if
-// it ends in a slash. What is there is replaced at once: whoever looks sees the old or
-// the new, never a part. A file that is there already, of the same size and time of
-// modification, is left alone. On file systems that can, a copy shares its blocks with
-// the original (copy_file_range).
+// Publish copies a file or a directory to target, an absolute path or the URI of an object,
+// or into it if it ends in a slash. What is there is replaced at once: whoever looks sees the
+// old or the new, never a part. A file that is there already, of the same size and time of
+// modification, is left alone. On file systems that can, a copy shares its blocks with the
+// original (copy_file_range). Within S3 it is made there.
+//
+// On S3 each file of a directory is replaced at once, and not all of them together; what is
+// there under other names stays.
 func (f *Files) Publish(ctx context.Context, source, target string) error {
-	if scheme := uriScheme(target); scheme != "" {
-		return fmt.Errorf("cannot publish to %s: %s comes with the S3 work_dir; publish to a local path", show(target), scheme)
-	}
-	if scheme := uriScheme(source); scheme != "" {
-		return errScheme(source, scheme)
-	}
-	if !filepath.IsAbs(target) {
+	switch scheme := uriScheme(target); {
+	case scheme != "" && scheme != "s3":
+		return fmt.Errorf("cannot publish to %s: it is neither a path nor the URI of an object on S3", show(target))
+	case scheme == "" && !filepath.IsAbs(target):
 		return fmt.Errorf("cannot publish to %s: it is not an absolute path", show(target))
 	}
-	if strings.HasSuffix(target, "/") {
-		target += filepath.Base(source)
+	if scheme := uriScheme(source); scheme != "" && scheme != "s3" {
+		return errScheme(source, scheme)
 	}
-	target = filepath.Clean(target)
-	real, err := filepath.EvalSymlinks(source)
+	target = targetOf(source, target)
+	var err error
+	switch {
+	case store.Is(target):
+		err = f.publishToStore(ctx, source, target)
+	case store.Is(source):
+		err = f.publishFromStore(ctx, source, target)
+	default:
+		real, rerr := filepath.EvalSymlinks(source)
+		if rerr != nil {
+			return fmt.Errorf("cannot publish %s: %s", show(source), Explain(rerr))
+		}
+		err = publish(ctx, real, target)
+	}
 	if err != nil {
-		return fmt.Errorf("cannot publish %s: %s", show(source), Explain(err))
-	}
-	if err := publish(ctx, real, target); err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		return fmt.Errorf("cannot publish to %s: %s", show(target), Explain(err))
+		return later(fmt.Errorf("cannot publish to %s: %w", show(target), explained(err)))
 	}
 	return nil
 }
+
+// explained is an error in the words of Explain.
+func explained(err error) error {
+	if text := Explain(err); text != err.Error() {
+		return &rewordedError{text, err}
+	}
+	return err
+}
+
+// A rewordedError is an error in other words.
+type rewordedError struct {
+	text string
+	err  error
+}
+
+func (e *rewordedError) Error() string { return e.text }
+func (e *rewordedError) Unwrap() error { return e.err }
 
 // publish copies real, which is no link, to target.
 func publish(ctx context.Context, real, target string) error {
@@ -111,9 +138,12 @@ func same(info, old fs.FileInfo) bool {
 }
 
 // guard refuses to replace a directory that holds more than a published result: one
-// that the source, the user's home or the working directory is in.
+// that the source, unless it is "", the user's home or the working directory is in.
 func guard(target, source string) error {
-	keep := map[string]string{source: "the files to publish"}
+	keep := map[string]string{}
+	if source != "" {
+		keep[source] = "the files to publish"
+	}
 	if home, err := os.UserHomeDir(); err == nil {
 		keep[home] = "your home directory"
 	}

@@ -1,25 +1,30 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
 // maxName is how long a file name may be on the file systems that matter (NAME_MAX).
 const maxName = 255
 
-// stageIn puts a link to every input into <attempt>/inputs. Links go to the real file,
-// with `result` and every other link on the way resolved: when the task that made an
-// input is run again, the consumers that run already keep what they began with.
-func (at *Attempt) stageIn() error {
+// stageIn puts every input into <attempt>/inputs: a link to what is on this machine, or what
+// comes from elsewhere. Links go to the real file, with `result` and every other link on the
+// way resolved: when the task that made an input is run again, the consumers that run
+// already keep what they began with.
+func (at *Attempt) stageIn(ctx context.Context) error {
 	inputs := at.Task.Spec.Inputs
 	if len(inputs) == 0 {
 		return nil
@@ -27,6 +32,7 @@ func (at *Attempt) stageIn() error {
 	if err := os.Mkdir(at.Dir+"/"+InputsDir, 0o777); err != nil {
 		return stageInError(err, "%s", Explain(err))
 	}
+	var far []farInput
 	for i := range inputs {
 		in := &inputs[i]
 		var err error
@@ -34,72 +40,89 @@ func (at *Attempt) stageIn() error {
 			return stageInError(nil, "%q is no name for an input", in.Name)
 		}
 		if in.List {
-			err = at.stageList(in)
+			far, err = at.stageList(in, far)
 		} else {
-			err = at.stageOne(in)
+			far, err = at.stageOne(in, far)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return at.stageFar(ctx, far)
 }
 
-// stageOne links an input that is no list as inputs/<name>/<base name>.
-func (at *Attempt) stageOne(in *engine.Input) error {
+// stageOne puts an input that is no list at inputs/<name>/<base name>. What is to come from
+// elsewhere is added to far.
+func (at *Attempt) stageOne(in *engine.Input, far []farInput) ([]farInput, error) {
 	if len(in.Paths) != 1 {
-		return stageInError(nil, "input %q has %d paths and is no list", in.Name, len(in.Paths))
+		return nil, stageInError(nil, "input %q has %d paths and is no list", in.Name, len(in.Paths))
 	}
-	real, err := at.resolve(in, in.Paths[0])
-	if err != nil {
-		return err
-	}
-	dir := at.Dir + "/" + InputsDir + "/" + in.Name
-	link := dir + "/" + linkName(in, in.Paths[0])
-	if err := makeLink(dir, real, link); err != nil {
-		return stageInError(err, "input %q: %s", in.Name, Explain(err))
-	}
-	at.Env = append(at.Env, in.Name+"="+link)
-	return nil
-}
-
-// stageList links the paths of a list into inputs/<name>/, under their base names if
-// all differ, else with their zero-padded index before it, and writes inputs/<name>.list.
-func (at *Attempt) stageList(in *engine.Input) error {
+	name := linkName(in, in.Paths[0])
 	dir := at.Dir + "/" + InputsDir + "/" + in.Name
 	if err := os.Mkdir(dir, 0o777); err != nil {
-		return stageInError(err, "input %q: %s", in.Name, Explain(err))
+		return nil, stageInError(err, "input %q: %s", in.Name, Explain(err))
+	}
+	far, err := at.put(in, 0, name, far)
+	at.Env = append(at.Env, in.Name+"="+dir+"/"+name)
+	return far, err
+}
+
+// stageList puts the paths of a list into inputs/<name>/, under their base names if all
+// differ, else with their zero-padded index before it, and writes inputs/<name>.list.
+func (at *Attempt) stageList(in *engine.Input, far []farInput) ([]farInput, error) {
+	dir := at.Dir + "/" + InputsDir + "/" + in.Name
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return nil, stageInError(err, "input %q: %s", in.Name, Explain(err))
 	}
 	names := listNames(in)
 	var list strings.Builder
-	for i, path := range in.Paths {
-		real, err := at.resolve(in, path)
-		if err != nil {
-			return err
-		}
-		link := dir + "/" + names[i]
-		if err := os.Symlink(real, link); err != nil {
-			return stageInError(err, "input %q: %s", in.Name, Explain(err))
+	for i := range in.Paths {
+		var err error
+		if far, err = at.put(in, i, names[i], far); err != nil {
+			return nil, err
 		}
 		// A line cannot hold a newline: such a file has a second link, without one.
-		if strings.ContainsAny(link, "\n\r") {
+		line := dir + "/" + names[i]
+		if strings.ContainsAny(line, "\n\r") {
 			plain := dir + ".links"
-			if link = plain + "/" + strconv.Itoa(i); strings.ContainsAny(link, "\n\r") {
-				return stageInError(nil, "input %q: work_dir %s has a newline in it", in.Name, show(at.Task.Dir))
+			link := plain + "/" + strconv.Itoa(i)
+			if strings.ContainsAny(link, "\n\r") {
+				return nil, stageInError(nil, "input %q: work_dir %s has a newline in it", in.Name, show(at.Task.Dir))
 			}
-			if err := makeLink(plain, real, link); err != nil {
-				return stageInError(err, "input %q: %s", in.Name, Explain(err))
+			if err := makeLink(plain, line, link); err != nil {
+				return nil, stageInError(err, "input %q: %s", in.Name, Explain(err))
 			}
+			line = link
 		}
-		list.WriteString(link)
+		list.WriteString(line)
 		list.WriteByte('\n')
 	}
 	file := dir + ".list"
 	if err := os.WriteFile(file, []byte(list.String()), 0o666); err != nil {
-		return stageInError(err, "input %q: %s", in.Name, Explain(err))
+		return nil, stageInError(err, "input %q: %s", in.Name, Explain(err))
 	}
 	at.Env = append(at.Env, in.Name+"="+dir, in.Name+"_list="+file)
-	return nil
+	return far, nil
+}
+
+// put links path i of an input as inputs/<input>/<name>, or adds to far what is to come there.
+func (at *Attempt) put(in *engine.Input, i int, name string, far []farInput) ([]farInput, error) {
+	from := in.Paths[i]
+	if uriScheme(from) != "" {
+		f := farInput{input: in.Name, uri: from, name: in.Name + "/" + name}
+		if i < len(in.IDs) {
+			f.id = in.IDs[i]
+		}
+		return append(far, f), nil
+	}
+	real, err := at.resolve(in, from)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Symlink(real, at.Dir+"/"+InputsDir+"/"+in.Name+"/"+name); err != nil {
+		return nil, stageInError(err, "input %q: %s", in.Name, Explain(err))
+	}
+	return far, nil
 }
 
 // makeLink makes a symbolic link in dir, and dir if it is not there.
@@ -110,17 +133,32 @@ func makeLink(dir, target, link string) error {
 	return os.Symlink(target, link)
 }
 
-// linkName is what the link to an input is called.
-func linkName(in *engine.Input, path string) string {
-	switch base := filepath.Base(path); base {
-	case "/", ".", "..":
+// linkName is what an input is called in its directory.
+func linkName(in *engine.Input, from string) string {
+	switch base := baseName(from); {
+	case base == "/", base == ".", base == "..", base == "", strings.ContainsRune(base, 0):
 		return in.Name
 	default:
-		return base
+		return cutFront(base, maxName)
 	}
 }
 
-// listNames returns the name of each link of a list.
+// baseName returns the last element of a path or a URI.
+func baseName(from string) string {
+	switch uriScheme(from) {
+	case "":
+		return filepath.Base(from)
+	case "s3":
+		return path.Base(strings.TrimPrefix(from, "s3:/"))
+	}
+	u, err := url.Parse(from)
+	if err != nil {
+		return ""
+	}
+	return path.Base(u.Path)
+}
+
+// listNames returns what each path of a list is called.
 func listNames(in *engine.Input) []string {
 	names := make([]string, len(in.Paths))
 	seen := make(map[string]bool, len(names))
@@ -154,11 +192,8 @@ func cutFront(name string, n int) string {
 	return name
 }
 
-// resolve returns the real path of an input.
+// resolve returns the real path of an input on this machine.
 func (at *Attempt) resolve(in *engine.Input, path string) (string, error) {
-	if scheme := uriScheme(path); scheme != "" {
-		return "", stageInError(nil, "input %q: %s: %s inputs come with the S3 work_dir; here an input is a local path", in.Name, show(path), scheme)
-	}
 	if !filepath.IsAbs(path) {
 		return "", stageInError(nil, "input %q: %s is not an absolute path", in.Name, show(path))
 	}
@@ -194,6 +229,9 @@ func isTaskDir(dir string) bool {
 
 // uriScheme returns "s3" of s3://..., and "" of a path.
 func uriScheme(path string) string {
+	if store.Is(path) {
+		return "s3"
+	}
 	scheme, _, ok := strings.Cut(path, "://")
 	if !ok || scheme == "" || strings.ContainsAny(scheme, "/ .") {
 		return ""

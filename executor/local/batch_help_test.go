@@ -162,7 +162,7 @@ func untilBatch(t testing.TB, b *Batch, id engine.JobID, ok func(*engine.Job) bo
 // crashBatch returns the journal as it would be found if the process died now.
 func crashBatch(t testing.TB, b *Batch) string {
 	t.Helper()
-	return crash(t, &Executor{b})
+	return crash(t, &Executor{b: b})
 }
 
 // testLogs is a LogStore of files: one for each stream, in a directory for each group.

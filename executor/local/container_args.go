@@ -190,9 +190,13 @@ func mountArgs(b *beginning) ([]string, error) {
 	for _, p := range b.at.Mounts {
 		paths = append(paths, linkTargets(p)...)
 	}
-	work, err := filepath.EvalSymlinks(b.try.Spec.WorkDir)
-	if err != nil {
-		return nil, err
+	work := dir
+	if b.task.Scratch == "" {
+		if work, err = filepath.EvalSymlinks(b.try.Spec.WorkDir); err != nil {
+			return nil, err
+		}
+	} else { // what was fetched is in the directory of the attempt
+		paths = slices.DeleteFunc(paths, func(p string) bool { return p == dir || strings.HasPrefix(p, dir+"/") })
 	}
 	for i, p := range paths {
 		for !utf8.ValidString(p) { // the engines cannot name it, but the directory that it is in
@@ -201,7 +205,7 @@ func mountArgs(b *beginning) ([]string, error) {
 		paths[i] = p
 	}
 	paths = outermost(paths)
-	if len(paths) > manyMounts {
+	if len(paths) > manyMounts && work != dir {
 		for i, p := range paths {
 			if strings.HasPrefix(p, work+"/") {
 				paths[i] = work

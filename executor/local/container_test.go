@@ -93,6 +93,7 @@ func TestContainers(t *testing.T) {
 		t.Run("stop", func(t *testing.T) { testContainerStop(t, r, name) })
 		t.Run("leftovers", func(t *testing.T) { testContainerLeftovers(t, r, name) })
 		t.Run("log", func(t *testing.T) { testContainerLog(t, r, name) })
+		t.Run("scratch", func(t *testing.T) { testContainerScratch(t, name) })
 		t.Run("tasks", func(t *testing.T) { testContainerTasks(t, name) })
 		t.Run("no image", func(t *testing.T) {
 			try := newTry(t, engine.TaskSpec{Script: "exit 7"})
@@ -179,7 +180,7 @@ func testContainerEnvironment(t *testing.T, r Runner) {
 	for k, v := range env {
 		want[k] = v
 	}
-	for _, kv := range append(taskOf(try).Environ(0, try.Resources), try.Environment()...) {
+	for _, kv := range append((&processes{}).taskOf(try).Environ(0, try.Resources), try.Environment()...) {
 		name, value, _ := strings.Cut(kv, "=")
 		want[name] = value
 	}

@@ -193,7 +193,7 @@ func succeededChildren(t *testing.T, dir string) map[int]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &Executor{b2}
+	x := &Executor{b: b2}
 	defer closeTest(t, x)
 	out := map[int]bool{}
 	for _, queue := range []string{"", "queue"} {

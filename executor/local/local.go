@@ -24,7 +24,10 @@ const computeEnvironment = "local"
 
 // An Executor is an embedded AWS Batch that runs the jobs of flow: a [Batch] that speaks
 // engine.JobSpec. It implements engine.Executor and engine.Notifier.
-type Executor struct{ b *Batch }
+type Executor struct {
+	b       *Batch
+	scratch string // see Options.TaskScratch
+}
 
 var _ interface {
 	engine.Executor
@@ -36,7 +39,7 @@ func Open(o Options) (*Executor, error) {
 	runner := o.Runner
 	if runner == nil {
 		var err error
-		if runner, err = NewRunner(RunnerOptions{Containers: o.Containers, Secret: o.Secret, Memo: o.Memo}); err != nil {
+		if runner, err = NewRunner(o.ofRunner()); err != nil {
 			return nil, err
 		}
 	}
@@ -50,7 +53,7 @@ func Open(o Options) (*Executor, error) {
 		}
 		return nil, err
 	}
-	return &Executor{b}, nil
+	return &Executor{b: b, scratch: o.TaskScratch}, nil
 }
 
 // Submit accepts a job, or refuses it with engine.ErrRefused. The spec belongs to the
@@ -65,7 +68,7 @@ func (x *Executor) Submit(ctx context.Context, spec *engine.JobSpec) (engine.Job
 	var line []byte
 	if x.b.journal != nil {
 		var err error
-		if line, err = json.Marshal(spec); err != nil {
+		if line, err = json.Marshal(journaled(spec)); err != nil {
 			return "", fmt.Errorf("%w: job %s cannot be written down: %w", engine.ErrRefused, spec.Name, err)
 		}
 	}

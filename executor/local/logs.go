@@ -32,7 +32,7 @@ func (x *Executor) Logs(ctx context.Context, id engine.JobID, o engine.LogOption
 	return func(yield func(engine.LogLine, error) bool) {
 		wait := time.NewTicker(followEvery)
 		defer wait.Stop()
-		l := &logReader{want: o, ok: yield}
+		l := &logReader{want: o, ok: yield, scratch: x.scratch}
 		defer l.close()
 		for {
 			// Asked before reading: what is written before a try ends is there then.
@@ -61,8 +61,10 @@ func (x *Executor) view(id engine.JobID) (model.View, bool) {
 
 // A logReader hands on what is new in the logs of a job.
 type logReader struct {
-	want engine.LogOptions
-	ok   func(engine.LogLine, error) bool
+	want    engine.LogOptions
+	ok      func(engine.LogLine, error) bool
+	scratch string // see Options.TaskScratch
+
 	try  int  // being read; 0: none yet
 	over bool // it has ended
 	file *os.File
@@ -122,7 +124,7 @@ func (l *logReader) lines(v model.View) bool {
 
 func (l *logReader) open(v model.View) error {
 	spec := v.Request.Payload.(*engine.JobSpec)
-	f, err := os.Open(LogPath(spec.TaskDir(max(v.Index, 0)), taskAttempt(spec, l.try)))
+	f, err := os.Open(LogPath(localDir(l.scratch, spec, max(v.Index, 0)), taskAttempt(spec, l.try)))
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package local
 
 import (
+	"context"
 	"time"
 
 	"flow/executor/agent"
 	"flow/executor/local/model"
+	"flow/executor/store"
 )
 
 // Options say how an embedded AWS Batch is to be opened. The zero value is usable:
@@ -35,6 +37,13 @@ type Options struct {
 	// Memo remembers the sha256 of outputs; nil: nobody does.
 	Memo agent.Memo
 
+	// Store returns the store of objects; see agent.Files. nil: files are on this machine.
+	Store func(context.Context) (store.Store, error)
+
+	// TaskScratch is where the directories of attempts are made of tasks whose files are on
+	// S3, and their logs stay; see [ScratchDir]. It must be absolute. "": there are none.
+	TaskScratch string
+
 	// Grace is the time between SIGTERM and SIGKILL. 0: 30 seconds, as with ECS.
 	Grace time.Duration
 
@@ -52,6 +61,11 @@ type Options struct {
 
 	// Retention is how long ended jobs are remembered; 0: for ever.
 	Retention time.Duration
+}
+
+// ofRunner are the options of the runner that is made from these.
+func (o *Options) ofRunner() RunnerOptions {
+	return RunnerOptions{Containers: o.Containers, Secret: o.Secret, Memo: o.Memo, Store: o.Store, TaskScratch: o.TaskScratch}
 }
 
 // DefaultGrace is the time between SIGTERM and SIGKILL (ECS, stopTimeout).

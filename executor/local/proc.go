@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"flow/engine"
+	"flow/executor/agent"
 )
 
 // A proc is a try that a Runner has in hand: a process group, or a container.
 type proc struct {
 	ctx      context.Context // done when the try is to stop
 	cancel   context.CancelFunc
+	used     agent.Usage   // by the process, once wait has returned
 	patience time.Duration // the grace of a stop that is not at once; 0: as the stop says
 
 	mu       sync.Mutex
@@ -115,6 +117,7 @@ func (pr *proc) fork(path string, argv []string, attr *syscall.ProcAttr) (int, e
 		return 0, err
 	}
 	pr.pid = pid
+	pr.used.Started = time.Now().UnixMilli()
 	return pid, nil
 }
 
@@ -123,11 +126,12 @@ func (pr *proc) fork(path string, argv []string, attr *syscall.ProcAttr) (int, e
 func (pr *proc) wait(pid int) (ws syscall.WaitStatus) {
 	if awaitExit(pid) {
 		pr.settle()
-		ws = reap(pid)
+		ws = reap(pid, &pr.used)
 	} else {
-		ws = reap(pid)
+		ws = reap(pid, &pr.used)
 		pr.settle()
 	}
+	pr.used.Stopped = time.Now().UnixMilli()
 	awaitGroup(pid)
 	return ws
 }
@@ -144,10 +148,12 @@ func (pr *proc) settle() {
 	}
 }
 
-// reap takes the status of a child, and waits for its end if need be.
-func reap(pid int) (ws syscall.WaitStatus) {
+// reap takes the status of a child and what it has taken, and waits for its end if need be.
+func reap(pid int, used *agent.Usage) (ws syscall.WaitStatus) {
+	var taken syscall.Rusage
 	for {
-		if _, err := syscall.Wait4(pid, &ws, 0, nil); err != syscall.EINTR {
+		if _, err := syscall.Wait4(pid, &ws, 0, &taken); err != syscall.EINTR {
+			used.Add(&taken)
 			return ws
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"flow/engine"
 	"flow/executor/agent"
+	"flow/executor/store"
 )
 
 // RunnerOptions say how tries are to be run.
@@ -22,6 +23,14 @@ type RunnerOptions struct {
 	Secret func(ref string) (string, error)
 	// Memo remembers the sha256 of outputs; nil: nobody does.
 	Memo agent.Memo
+	// Store returns the store of objects; see agent.Files. nil: files are on this machine.
+	Store func(context.Context) (store.Store, error)
+	// TaskScratch is where the directories of attempts are made of tasks whose files are on
+	// S3; see [ScratchDir]. It must be absolute.
+	TaskScratch string
+	// TaskEnv are variables, NAME=value, that every container of a Task has beside its own,
+	// which win: as the role of an instance would give it credentials.
+	TaskEnv []string
 	// Logs keeps what the containers of Tasks write; nil: nobody does.
 	Logs LogStore
 	// Path is a directory in which programs are looked for last, after those of flow's own
@@ -59,6 +68,7 @@ type processes struct {
 	agent  agent.Agent
 	secret func(ref string) (string, error)
 	base   []string // what every process inherits
+	where  string   // see RunnerOptions.TaskScratch
 	null   *os.File
 	finder finder
 	files  descriptors
@@ -82,9 +92,10 @@ func newProcesses(o RunnerOptions) (*processes, error) {
 		return nil, err
 	}
 	return &processes{
-		agent:  agent.Agent{Files: agent.Files{Memo: o.Memo}},
+		agent:  agent.Agent{Files: agent.Files{Memo: o.Memo, Store: o.Store}},
 		secret: o.Secret,
 		base:   baseEnviron(ownEnviron(), o.Path),
+		where:  o.TaskScratch,
 		null:   null,
 		files:  newDescriptors(),
 		tasks:  newTasks(&o),
@@ -121,6 +132,7 @@ func (p *processes) Run(t *Try, started func()) Exit {
 	if pr.stopped() {
 		endEscaped(t)
 	}
+	b.at.Usage = pr.used
 	return p.finish(pr, b.at, exitCode(ws))
 }
 
@@ -130,18 +142,25 @@ func (p *processes) Finished(t *Try) (Exit, bool) {
 	if t.Task != nil {
 		return Exit{}, false
 	}
-	if _, ok := p.agent.Recover(context.Background(), taskOf(t)); !ok {
+	if _, err := p.agent.Recover(context.Background(), p.taskOf(t)); err != nil {
 		return Exit{}, false
 	}
 	return exited(0), true
 }
 
 // taskOf returns what the agent is to know of a try.
-func taskOf(t *Try) *agent.Task {
-	return &agent.Task{
-		Run: t.Spec.Run, Step: t.Spec.Step, Key: t.Spec.Key(t.Index), Attempt: t.Attempt,
+func (p *processes) taskOf(t *Try) *agent.Task {
+	task := &agent.Task{
+		Run: t.Spec.Run, Step: t.Spec.Step, Key: t.Spec.Key(t.Index), Attempt: t.Attempt, Job: t.Job,
 		Spec: t.Spec.Task.With(t.Spec.Item(t.Index)), Dir: t.Spec.TaskDir(t.Index),
 	}
+	if t.Spec.Task.NeedsAgent() { // who else keeps a result
+		task.CacheKey = t.Spec.CacheKey(t.Index)
+	}
+	if store.Is(task.Dir) {
+		task.Scratch = ScratchDir(p.where, t.Spec, t.Index)
+	}
+	return task
 }
 
 // A beginning is a program that is about to be started, for a job of flow or as a
@@ -166,9 +185,9 @@ func (p *processes) begin(pr *proc, t *Try) (*beginning, Exit) {
 		return nil, startFailed("", errStopped)
 	}
 	defer p.files.leave()
-	b := &beginning{try: t, task: taskOf(t)}
+	b := &beginning{try: t, task: p.taskOf(t)}
 	var err error
-	if b.at, err = p.agent.Begin(b.task); err != nil {
+	if b.at, err = p.agent.Begin(pr.ctx, b.task); err != nil {
 		return nil, startFailed("", err)
 	}
 	b.dir, b.logPath = b.at.Dir, b.at.Log
@@ -187,6 +206,7 @@ func (p *processes) finish(pr *proc, at *agent.Attempt, code int) Exit {
 		return exited(code)
 	}
 	if !at.Task.Spec.NeedsAgent() {
+		tidy(at)
 		return exited(0)
 	}
 	if p.files.enter(pr.ctx) {
@@ -194,6 +214,7 @@ func (p *processes) finish(pr *proc, at *agent.Attempt, code int) Exit {
 	}
 	switch _, err := at.Finish(pr.ctx); {
 	case err == nil:
+		tidy(at)
 		return exited(0)
 	case pr.stopped(): // as a command that is sent SIGTERM
 		e := exited(128 + int(syscall.SIGTERM))

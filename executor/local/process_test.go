@@ -663,7 +663,7 @@ func BenchmarkProcess(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			reap(pid)
+			reap(pid, &agent.Usage{})
 		}
 		perOp(b)
 	})

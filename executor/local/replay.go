@@ -86,8 +86,7 @@ func parseRecord(line string) (*record, bool) {
 		r.capacity = model.Capacity{VCPUs: in.float(), MemoryMiB: in.int(), GPUs: in.int()}
 	case 's':
 		r.id = engine.JobID(in.text())
-		r.spec = new(engine.JobSpec)
-		if json.Unmarshal([]byte(in.rest), r.spec) != nil {
+		if r.spec = readJournaled(in.rest); r.spec == nil {
 			return nil, false
 		}
 		in.rest = ""

@@ -14,10 +14,11 @@ import (
 type tasks struct {
 	logs    LogStore
 	scratch *scratch
+	env     []string // see RunnerOptions.TaskEnv
 }
 
 func newTasks(o *RunnerOptions) tasks {
-	return tasks{logs: o.Logs, scratch: &scratch{dir: o.Scratch}}
+	return tasks{logs: o.Logs, scratch: &scratch{dir: o.Scratch}, env: o.TaskEnv}
 }
 
 // A containerRunner runs the containers of Tasks, as processes or real ones.
@@ -180,12 +181,13 @@ func (p *processes) beginContainer(pr *proc, m *mission, c *Container) (*beginni
 	return b, Exit{}
 }
 
-// containerEnviron returns the environment of a container of a Task: what its definition
-// says, its secrets, and Batch's own, of which the later ones win.
+// containerEnviron returns the environment of a container of a Task: what all have, what
+// its definition says, its secrets, and Batch's own, of which the later ones win.
 func (p *processes) containerEnviron(m *mission, c *Container) ([]string, error) {
 	own := m.Environment()
-	env := make([]string, 0, len(c.Env)+len(c.Secrets)+len(own))
-	env, err := p.secrets(append(env, c.Env...), c.Secrets)
+	env := make([]string, 0, len(p.env)+len(c.Env)+len(c.Secrets)+len(own))
+	env = append(append(env, p.env...), c.Env...)
+	env, err := p.secrets(env, c.Secrets)
 	if err != nil {
 		return nil, err
 	}
