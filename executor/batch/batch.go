@@ -20,6 +20,7 @@ package batch
 
 import (
 	"flow/engine"
+	"flow/executor/agent"
 )
 
 var _ interface {
@@ -36,10 +37,13 @@ type Options struct {
 	// AgentImage is a container image with flow in it, for steps that need flow's agent.
 	// "": "flow" on loopback, where flow emulate finds its own program by that name.
 	AgentImage string
+	// Files reads inputs of this machine and reaches S3, for jobs whose files are there. nil:
+	// such jobs are refused.
+	Files *agent.Files
 	// Account is that of the jobs, if it is known. Once credentials have expired, those of
 	// another one are not used. "": that of the first job.
 	Account string
 	// Notice is told what a person should know: that the credentials have expired, and
-	// that they are there again. nil: nobody listens.
+	// that they are there again; and what of this machine is uploaded. nil: nobody listens.
 	Notice func(text string)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
 // agents checks what flow's agent needs, if the job needs flow's agent.
@@ -23,16 +24,11 @@ func (c *checker) agents() {
 			return
 		}
 	}
-	if files {
-		c.inputsElsewhere()
-	}
+	c.store()
 	switch dir := c.spec.WorkDir; {
-	case dir == "":
-	case remote(dir):
-		c.add(c.reason(), "Task files on S3", "In this step %s, and work_dir is %s: task files on S3 come in a later version of flow. Use a directory on a file system that the jobs mount (EFS, FSx, NFS); steps without inputs and outputs need none.", c.whyNot(), dir).Site = true
-	case c.o.Near:
+	case dir == "", store.Is(dir), c.o.Near:
 	case !c.mounted(dir, true):
-		c.add(c.reason(), "Task files out of reach", "In this step %s, and no volume of its container holds work_dir, %s. Mount a shared file system there, as in container { volume \"work\" { efs = \"fs-...\" path = %q } }, or choose with --work-dir a directory in one of its volumes.", c.whyNot(), dir, dir)
+		c.add(c.reason(), "Task files out of reach", "In this step %s, and no volume of its container holds work_dir, %s. Keep them on S3 (work_dir = \"s3://bucket/prefix\", or --work-dir); or mount a shared file system there, as in container { volume \"work\" { efs = \"fs-...\" path = %q } }, or choose with --work-dir a directory in one of its volumes.", c.whyNot(), dir, dir)
 	case files:
 		c.inputsInReach()
 	}
@@ -109,11 +105,15 @@ func (c *checker) whyNot() string {
 
 func remote(p string) bool { return strings.Contains(p, "://") }
 
-func (c *checker) inputsElsewhere() {
-	for _, in := range c.task.Inputs {
-		if i := slices.IndexFunc(in.Paths, remote); i >= 0 {
-			c.add("inputs."+in.Name, "Files elsewhere", "%s is no file of this machine. Files on S3 come in a later version of flow; until then give a path on a file system that the jobs mount.", in.Paths[i])
+// store checks what agents need that reach for S3.
+func (c *checker) store() {
+	for _, v := range c.box.Volumes {
+		if v.Name == agentVolume || v.Name == workVolume || v.Path != "" && (within(agentDir, v.Path) || within(workDir, v.Path)) {
+			c.add("container.volume."+v.Name, "A volume of flow's own", "The volumes %s and %s, at %s and %s, are of flow's agent, which this job needs. Use another name and path.", agentVolume, workVolume, agentDir, workDir)
 		}
+	}
+	if !c.o.Near && c.fargate && c.box.JobRole == "" && usesStore(c.spec) {
+		c.add("container.job_role", "No job role", "Files of this step are on S3, and flow's agent in its container reaches them with the role of the job, which on AWS Fargate is the only one it has: job_role = \"arn:aws:iam::<account>:role/<name>\" in the container block. What that role has to be allowed prints: flow infra policy -for job.").Unless = []string{"container.job_role"}
 	}
 }
 
@@ -122,7 +122,7 @@ func (c *checker) inputsInReach() {
 	for _, in := range c.task.Inputs {
 		for _, p := range in.Paths {
 			if !remote(p) && !within(c.spec.WorkDir, p) && !c.mounted(p, false) {
-				c.add("inputs."+in.Name, "An input out of reach", "No volume of the container holds %s. Put the file on a file system that the jobs mount at the same path.", p)
+				c.add("inputs."+in.Name, "An input out of reach", "No volume of the container holds %s. Put the file on a file system that the jobs mount at the same path, or on S3; or let work_dir be on S3: then files of this machine are uploaded.", p)
 				break
 			}
 		}

@@ -9,11 +9,12 @@ import (
 
 	"flow/engine"
 	"flow/executor"
+	"flow/executor/store"
 )
 
 // sizes checks how large the requests for the job are.
 func (c *checker) sizes() {
-	in, def, err := Request(c.mended(), RequestOptions{AgentImage: cmp.Or(c.o.AgentImage, "flow")})
+	in, def, err := Request(c.mended(), measured(c.o))
 	if err != nil {
 		if len(c.out) == 0 {
 			text := strings.TrimPrefix(err.Error(), engine.ErrRefused.Error()+": ")
@@ -32,13 +33,18 @@ func (c *checker) sizes() {
 	}
 }
 
+// measured are the options of a request that is only measured.
+func measured(o CheckOptions) RequestOptions {
+	return RequestOptions{AgentImage: cmp.Or(o.AgentImage, "flow"), StoreRegion: "ap-southeast-1"} // a long one
+}
+
 // mended returns the job without what is wrong with it otherwise, so that it can be
 // measured all the same.
 func (c *checker) mended() *engine.JobSpec {
 	s, t, box := *c.spec, *c.task, *c.box
 	s.Task, t.Container = &t, &box
 	s.Queue, s.Name, s.WorkDir = cmp.Or(s.Queue, "queue"), cmp.Or(s.Name, strings.Repeat("x", executor.MaxNameLength)), cmp.Or(s.WorkDir, "/work")
-	if remote(s.WorkDir) {
+	if remote(s.WorkDir) && !store.Is(s.WorkDir) {
 		s.WorkDir = "/work"
 	}
 	s.DependsOn = slices.Clone(s.DependsOn)

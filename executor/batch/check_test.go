@@ -221,9 +221,26 @@ func TestCheck(t *testing.T) {
 		{"work_dir out of reach", withFiles, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "/home/me/work" }, "inputs: flow's agent brings and takes files, and no volume of its container holds work_dir, /home/me/work"},
 		{"work_dir beside", withFiles, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "/efs2/work" }, "inputs: /efs2/work"},
 		{"work_dir read-only", withFiles, box(func(c *engine.Container) { c.Volumes[0].ReadOnly = true }), "inputs: no volume"},
-		{"work_dir on S3", withFiles, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "s3://lab/flow" }, "inputs: come in a later version"},
+		{"work_dir on S3", withFiles, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "s3://lab/flow" }, ""},
+		{"work_dir on S3 and no volume", withFiles, func(s *engine.JobSpec, t *engine.TaskSpec, c *engine.Container) {
+			s.WorkDir, c.Volumes, t.Inputs[0].Paths = "s3://lab/flow", nil, []string{"/home/me/a", "s3://lab/b", "https://example.org/c"}
+		}, ""},
+		{"work_dir on S3 without a role on Fargate", fargate, func(s *engine.JobSpec, t *engine.TaskSpec, _ *engine.Container) {
+			s.WorkDir, t.Outputs = "s3://lab/flow", []engine.Output{{Name: "bam", Kind: engine.OutputFile, Path: "bam"}}
+		}, "container.job_role: flow infra policy -for job"},
+		{"work_dir on S3 with a role on Fargate", fargate, func(s *engine.JobSpec, t *engine.TaskSpec, c *engine.Container) {
+			s.WorkDir, t.Outputs, c.JobRole = "s3://lab/flow", []engine.Output{{Name: "bam", Kind: engine.OutputFile, Path: "bam"}}, "arn:aws:iam::123456789012:role/job"
+		}, ""},
+		{"nothing on S3 on Fargate", fargate, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "s3://lab/flow" }, ""},
+		{"work_dir elsewhere", withFiles, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "gs://lab/flow" }, "inputs: no volume"},
+		{"a volume of flow's name", withFiles, box(func(c *engine.Container) {
+			c.Volumes = append(c.Volumes, engine.Volume{Name: "flow-work", Path: "/x", HostPath: "/x"})
+		}), "container.volume.flow-work: of flow's agent"},
+		{"a volume of flow's path", withFiles, box(func(c *engine.Container) {
+			c.Volumes = append(c.Volumes, engine.Volume{Name: "x", Path: "/flow-agent/x", HostPath: "/x"})
+		}), "container.volume.x: of flow's agent"},
 		{"work_dir on S3 without files", good, func(s *engine.JobSpec, _ *engine.TaskSpec, _ *engine.Container) { s.WorkDir = "s3://lab/flow" }, ""},
-		{"input on S3", withFiles, task(func(t *engine.TaskSpec) { t.Inputs[0].Paths = []string{"s3://lab/reads"} }), "inputs.reads: s3://lab/reads"},
+		{"input on S3", withFiles, task(func(t *engine.TaskSpec) { t.Inputs[0].Paths = []string{"s3://lab/reads"} }), ""},
 		{"input out of reach", withFiles, task(func(t *engine.TaskSpec) { t.Inputs[0].Paths = []string{"/home/me/reads"} }), "inputs.reads: /home/me/reads"},
 		{"outputs out of reach", withFiles, func(s *engine.JobSpec, t *engine.TaskSpec, _ *engine.Container) { s.WorkDir, t.Inputs = "/home", nil }, "output.bam: brings and takes files"},
 
@@ -382,7 +399,14 @@ func TestCheckNear(t *testing.T) {
 	}
 	checkSays(t, Check(withFiles(), CheckOptions{}), "inputs: agent_image")
 	s.WorkDir = "s3://lab/flow"
-	checkSays(t, Check(s, CheckOptions{Near: true}), "inputs: S3")
+	if got := Check(s, CheckOptions{Near: true}); len(got) > 0 {
+		t.Error(got)
+	}
+	s.Task.Container = &engine.Container{Platform: platformFargate, ExecutionRole: "arn:aws:iam::123456789012:role/exec"} // nobody asks for its role
+	s.Resources = engine.Resources{VCPUs: 1, MemoryMiB: 2048}
+	if got := Check(s, CheckOptions{Near: true}); len(got) > 0 {
+		t.Error(got)
+	}
 }
 
 // TestCheckAll finds everything at once.

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
+	"flow/executor/agent"
 	"flow/executor/batch/budget"
 	"flow/executor/batch/cloud"
 	"flow/executor/whole"
@@ -63,6 +64,9 @@ func Open(ctx context.Context, o Options) (*Executor, error) {
 	}
 	x.conn.Store(c)
 	x.o.Region = c.cfg.Region
+	if x.o.Files == nil {
+		x.o.Files = &agent.Files{}
+	}
 	if c.near {
 		x.every, x.linger = 100*time.Millisecond, 0
 		if x.o.AgentImage == "" {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 
 	"flow/engine"
+	"flow/executor/store"
 )
 
 // A Definition is a job definition of flow's own. Its name carries 16 digits of the hash of
@@ -31,6 +32,8 @@ const (
 	agentVolume    = "flow-agent"
 	agentDir       = "/flow-agent"
 	agentProgram   = agentDir + "/flow"
+	workVolume     = "flow-work" // of jobs whose files are on S3: where their tasks work
+	workDir        = "/flow-work"
 )
 
 // define gives the definition of a job its name. Its tags say what it is, and whose runs
@@ -97,7 +100,8 @@ func containerOf(spec *engine.JobSpec) (*types.ContainerProperties, []types.Plat
 
 // agentDefinition returns the definition of a job that is run by flow's agent: one
 // container puts flow's own program into a volume, and when it has, the other one runs the
-// task with it (Batch User Guide, multi-container-jobs).
+// task with it (Batch User Guide, multi-container-jobs). Where files are on S3 the task works
+// in a second volume: its image may have no directory that it may write to.
 func agentDefinition(spec *engine.JobSpec, image string) (*Definition, error) {
 	task := spec.Task
 	p, err := partsOf(spec)
@@ -119,9 +123,16 @@ func agentDefinition(spec *engine.JobSpec, image string) (*Definition, error) {
 		ReadonlyRootFilesystem: flag(p.ReadOnly), Privileged: flag(p.Privileged), Ulimits: p.ulimits, LinuxParameters: p.linux, LogConfiguration: p.log,
 		MountPoints: append(p.mounts, types.MountPoint{SourceVolume: new(agentVolume), ContainerPath: new(agentDir), ReadOnly: new(true)}),
 	}
+	volumes := append(p.volumes, types.Volume{Name: new(agentVolume)})
+	if store.Is(spec.WorkDir) {
+		work := types.MountPoint{SourceVolume: new(workVolume), ContainerPath: new(workDir)}
+		first.Command = append(first.Command, workDir)
+		first.MountPoints, second.MountPoints = append(first.MountPoints, work), append(second.MountPoints, work)
+		volumes = append(volumes, types.Volume{Name: new(workVolume)})
+	}
 	ecs := types.EcsTaskProperties{
 		Containers: []types.TaskContainerProperties{first, second}, ExecutionRoleArn: given(p.ExecutionRole), TaskRoleArn: given(p.JobRole),
-		NetworkConfiguration: p.network, RuntimePlatform: p.runtime, EphemeralStorage: p.storage, Volumes: append(p.volumes, types.Volume{Name: new(agentVolume)}),
+		NetworkConfiguration: p.network, RuntimePlatform: p.runtime, EphemeralStorage: p.storage, Volumes: volumes,
 	}
 	return define(spec, &batch.RegisterJobDefinitionInput{
 		EcsProperties: &types.EcsProperties{TaskProperties: []types.EcsTaskProperties{ecs}}, PlatformCapabilities: p.capabilities,

@@ -187,11 +187,11 @@ func agentResult(task, first engine.ContainerResult) engine.ContainerResult {
 	}
 	switch *task.ExitCode {
 	case agent.ExitStageIn:
-		task.Reason = agent.StageIn + "see the end of the log"
+		task.Reason = agent.StageIn + engine.ReasonInLog
 	case agent.ExitOutput:
-		task.Reason = agent.OutputMissing + "see the end of the log"
+		task.Reason = agent.OutputMissing + engine.ReasonInLog
 	case agent.ExitStageOut:
-		task.Reason = agent.StageOut + "see the end of the log"
+		task.Reason = agent.StageOut + engine.ReasonInLog
 	case agent.ExitClaimed:
 		task.Reason = "another job runs this attempt, and the command was not started"
 	}

@@ -2,7 +2,6 @@ package batch
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 
 	"github.com/aws/aws-sdk-go-v2/service/batch"
@@ -119,7 +118,7 @@ func PayloadOf(spec *engine.JobSpec, o CheckOptions) Payload {
 	var p Payload
 	p.Agent, _ = usesAgent(spec)
 	c := newChecker(spec, o)
-	in, def, err := Request(c.mended(), RequestOptions{AgentImage: cmp.Or(o.AgentImage, "flow")})
+	in, def, err := Request(c.mended(), measured(o))
 	if err != nil {
 		return p
 	}

@@ -15,6 +15,7 @@ import (
 	"flow/engine"
 	"flow/executor"
 	"flow/executor/agent"
+	"flow/executor/store"
 )
 
 // Limits of what Batch hands over to ECS: the merged command and environment of a job, as
@@ -34,6 +35,9 @@ const ShareIdentifier = "flow"
 type RequestOptions struct {
 	// AgentImage is a container image with flow in it.
 	AgentImage string
+	// StoreRegion and StoreEndpoint are where S3 is, for jobs with files there. The endpoint
+	// is "" if it is that of the region.
+	StoreRegion, StoreEndpoint string
 }
 
 // Request returns the call of SubmitJob that submits a job, and the definition that it
@@ -142,15 +146,14 @@ func byOwnDefinition(in *batch.SubmitJobInput, spec *engine.JobSpec) error {
 // byAgent makes a job whose command is run by flow's agent, which reads the job file.
 func byAgent(in *batch.SubmitJobInput, spec *engine.JobSpec, why string, o RequestOptions) (*Definition, error) {
 	switch {
-	case !strings.HasPrefix(spec.WorkDir, "/"):
-		return nil, refuse("%s, which needs a work_dir that is a directory of a file system mounted at the same path in its container, and %s is none", why, spec.WorkDir)
+	case !strings.HasPrefix(spec.WorkDir, "/") && !store.Is(spec.WorkDir):
+		return nil, refuse("%s, which needs a work_dir on S3 or in a file system that is mounted at the same path in its container, and %q is neither", why, spec.WorkDir)
 	case o.AgentImage == "":
 		return nil, refuse("%s, which needs flow's agent: set agent_image in the site, or -agent-image, to an image with flow in it", why)
 	}
 	first, share := agentShare(spec)
 	containers := []types.TaskContainerOverrides{{
-		Name:    new(taskContainer),
-		Command: []string{agentProgram, "agent", "run", "--", jobFile(spec)}, ResourceRequirements: requirements(share),
+		Name: new(taskContainer), Command: agentCommand(spec, o), ResourceRequirements: requirements(share),
 	}}
 	if first != agentResources(spec.Task) {
 		containers = append(containers, types.TaskContainerOverrides{Name: new(agentContainer), ResourceRequirements: requirements(first)})
@@ -159,7 +162,24 @@ func byAgent(in *batch.SubmitJobInput, spec *engine.JobSpec, why string, o Reque
 	return agentDefinition(spec, o.AgentImage)
 }
 
-// jobFile returns the path of the job file of a job that uses flow's agent.
+// agentCommand returns what runs in the task's container of a job that uses flow's agent.
+func agentCommand(spec *engine.JobSpec, o RequestOptions) []string {
+	c := []string{agentProgram, "agent", "run"}
+	if store.Is(spec.WorkDir) {
+		c = append(c, "-scratch", workDir)
+	}
+	if usesStore(spec) {
+		if o.StoreRegion != "" {
+			c = append(c, "-region", o.StoreRegion)
+		}
+		if o.StoreEndpoint != "" {
+			c = append(c, "-endpoint", o.StoreEndpoint)
+		}
+	}
+	return append(c, "--", jobFile(spec))
+}
+
+// jobFile returns the path or URI of the job file of a job that uses flow's agent.
 func jobFile(spec *engine.JobSpec) string { return agent.JobPath(spec.WorkDir, spec.Run, spec.Name) }
 
 // usesAgent reports whether a job is run by flow's agent, and why. It is what needs a

@@ -116,6 +116,17 @@ func TestRequests(t *testing.T) {
 			`{"PlatformCapabilities":["EC2"],"EcsProperties":{"TaskProperties":[{"Volumes":[{"Name":"flow-agent"}],"Containers":[
 			{"Name":"agent","Image":"flow:1","Command":["flow","agent","install","/flow-agent"],"Essential":false,"ResourceRequirements":[{"Type":"VCPU","Value":"1"},{"Type":"MEMORY","Value":"64"}],"MountPoints":[{"SourceVolume":"flow-agent","ContainerPath":"/flow-agent"}]},
 			{"Name":"task","Image":"registry.example/team/tool:1.2@sha256:00","Essential":true,"DependsOn":[{"ContainerName":"agent","Condition":"SUCCESS"}],"ResourceRequirements":` + baseNeeds + `,"MountPoints":[{"SourceVolume":"flow-agent","ContainerPath":"/flow-agent","ReadOnly":true}]}]}]}}`},
+		{"agent with files on S3", plainSpec(func(s *engine.JobSpec) {
+			s.WorkDir, s.Task.Inputs = "s3://lab/flow", []engine.Input{{Name: "in", Paths: []string{"/a"}}}
+		}),
+			`{` + plainHead + `,` + oneTry + `,"EcsPropertiesOverride":{"TaskProperties":[{"Containers":[{"Name":"task",
+			"Command":["/flow-agent/flow","agent","run","-scratch","/flow-work","-region","eu-west-1","-endpoint","http://minio:9000","--","s3://lab/flow/01jrun/.jobs/flow-01jrun-step-1-abcdef.job"],
+			"ResourceRequirements":[{"Type":"VCPU","Value":"1"},{"Type":"MEMORY","Value":"4096"}]}]}]}}`,
+			`{"PlatformCapabilities":["EC2"],"EcsProperties":{"TaskProperties":[{"Volumes":[{"Name":"flow-agent"},{"Name":"flow-work"}],"Containers":[
+			{"Name":"agent","Image":"flow:1","Command":["flow","agent","install","/flow-agent","/flow-work"],"Essential":false,"ResourceRequirements":[{"Type":"VCPU","Value":"1"},{"Type":"MEMORY","Value":"64"}],
+			"MountPoints":[{"SourceVolume":"flow-agent","ContainerPath":"/flow-agent"},{"SourceVolume":"flow-work","ContainerPath":"/flow-work"}]},
+			{"Name":"task","Image":"registry.example/team/tool:1.2@sha256:00","Essential":true,"DependsOn":[{"ContainerName":"agent","Condition":"SUCCESS"}],"ResourceRequirements":` + baseNeeds + `,
+			"MountPoints":[{"SourceVolume":"flow-agent","ContainerPath":"/flow-agent","ReadOnly":true},{"SourceVolume":"flow-work","ContainerPath":"/flow-work"}]}]}]}}`},
 		{"own definition", plainSpec(func(s *engine.JobSpec) {
 			s.Task = &engine.TaskSpec{JobDefinition: "mine:3", Parameters: map[string]string{"x": "1"}}
 		}),
@@ -126,7 +137,7 @@ func TestRequests(t *testing.T) {
 			`{` + plainHead + `,` + oneTry + `,"JobDefinition":"mine:3","ContainerOverrides":{"Command":["sh","-c","true"],"Environment":[` + plainEnv + `],"ResourceRequirements":` + plainNeeds + `}}`, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			in, def, err := Request(test.spec, RequestOptions{AgentImage: "flow:1"})
+			in, def, err := Request(test.spec, RequestOptions{AgentImage: "flow:1", StoreRegion: "eu-west-1", StoreEndpoint: "http://minio:9000"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -162,8 +173,8 @@ func TestRequestRefusals(t *testing.T) {
 		{"no image", "names no container image", func(s *engine.JobSpec) { s.Task.Image = "" }},
 		{"secret of here", "give the ARN", func(s *engine.JobSpec) { s.Task.Secrets = map[string]string{"A": "env:HOME"} }},
 		{"network", `no network "host"`, func(s *engine.JobSpec) { s.Task.Container = &engine.Container{Network: "host"} }},
-		{"work_dir on S3", "which needs a work_dir that is a directory", func(s *engine.JobSpec) {
-			s.WorkDir, s.Task.Outputs = "s3://bucket/work", []engine.Output{{Name: "o", Path: "o"}}
+		{"work_dir elsewhere", "which needs a work_dir on S3 or in a file system", func(s *engine.JobSpec) {
+			s.WorkDir, s.Task.Outputs = "gs://bucket/work", []engine.Output{{Name: "o", Path: "o"}}
 		}},
 		{"outputs with a definition", "cannot be put into the job definition mine", func(s *engine.JobSpec) {
 			s.Task.JobDefinition, s.Task.Outputs = "mine", []engine.Output{{Name: "o", Path: "o"}}
@@ -258,6 +269,15 @@ func TestDefinitionNames(t *testing.T) {
 	}
 	if a, b := name(), name(func(s *engine.JobSpec) { s.Task.Container = &engine.Container{ReadOnly: true} }); a == b {
 		t.Errorf("different contents have the name %s", a)
+	}
+	// Of what varies with the run nothing is in a definition.
+	onS3 := func(run, dir, input string) string {
+		return name(func(s *engine.JobSpec) {
+			s.Run, s.WorkDir, s.Task.Inputs = engine.RunID(run), dir, []engine.Input{{Name: "in", Paths: []string{input}}}
+		})
+	}
+	if a, b := onS3("01jrun", "s3://lab/flow", "/a"), onS3("01jother", "s3://other/x", "s3://lab/b"); a != b || a == onS3("01jrun", "/work", "/a") {
+		t.Errorf("with files on S3 the definition is called %s and %s", a, b)
 	}
 	for image, want := range map[string]string{
 		"busybox": "busybox", "host:5000/a/b.c:tag": "b-c", "x@sha256:12": "x", "/": "image", "a/" + strings.Repeat("y", 60): strings.Repeat("y", 40),

@@ -2,31 +2,32 @@ package batch
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"sync"
-	"syscall"
 
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 
 	"flow/engine"
-	"flow/executor/agent"
 	"flow/executor/batch/budget"
 )
 
 // Submit implements engine.Executor: it checks the job, finds or registers the definition,
-// writes the job file if the job needs one, and calls SubmitJob once.
+// uploads what the job reads from this machine and writes the job file, if the job needs
+// that, and calls SubmitJob once.
 func (x *Executor) Submit(ctx context.Context, spec *engine.JobSpec) (engine.JobID, error) {
 	if err := Refusal(Check(spec, CheckOptions{AgentImage: x.o.AgentImage, Near: x.Near()})); err != nil {
 		return "", err
 	}
-	in, def, err := Request(spec, RequestOptions{AgentImage: x.o.AgentImage})
+	o, err := x.requestOptions(ctx, spec)
+	if err != nil {
+		return "", err
+	}
+	in, def, err := Request(spec, o)
 	if err != nil {
 		return "", err
 	}
 	if in.EcsPropertiesOverride != nil {
-		if err := writeJob(spec); err != nil {
+		if err := x.writeJob(ctx, spec); err != nil {
 			return "", err
 		}
 	}
@@ -68,19 +69,6 @@ func notSubmitted(err error) error {
 		return fmt.Errorf("%w: %w", engine.ErrLater, err)
 	}
 	return err
-}
-
-// writeJob writes the job file. A directory that cannot be written to is no reason to try
-// for ever; one that is full, or a file system that fails, may be different soon.
-func writeJob(spec *engine.JobSpec) error {
-	err := agent.WriteJob(jobFile(spec), jobFileSpec(spec))
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS), errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG):
-		return fmt.Errorf("%w: %w", engine.ErrRefused, err)
-	}
-	return fmt.Errorf("%w: %w", engine.ErrLater, err)
 }
 
 func (x *Executor) submitJob(ctx context.Context, in *batch.SubmitJobInput) (engine.JobID, error) {

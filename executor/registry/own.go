@@ -10,6 +10,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"flow/executor/trust"
 )
 
 // Own is a [Source]: the image of flow itself, which puts the agent beside a task's own
@@ -72,7 +74,7 @@ func addOwn(w *layerWriter, flow *os.File, note func(string)) error {
 		{name: "usr", mode: 0o755}, {name: "usr/local", mode: 0o755}, {name: "usr/local/bin", mode: 0o755},
 		{name: "usr/local/bin/flow", mode: 0o755, size: info.Size(), body: io.NewSectionReader(flow, 0, info.Size())},
 	}
-	if certificates := authorities(); certificates != nil {
+	if certificates := trust.Authorities(); certificates != nil {
 		files = append(files, file{name: "etc/ssl/certs/ca-certificates.crt", mode: 0o644, size: int64(len(certificates)), body: bytes.NewReader(certificates)})
 	} else {
 		note("this machine has no certificates of authorities (Debian: ca-certificates), and so the image has none: flow cannot reach AWS from within it")
@@ -84,20 +86,6 @@ func addOwn(w *layerWriter, flow *os.File, note func(string)) error {
 		}
 		if err := w.add(h, f.body); err != nil {
 			return err
-		}
-	}
-	return nil
-}
-
-// authorities returns the certificates of authorities that this machine trusts, from where
-// Go's crypto/x509 looks for them on Linux and macOS; nil if there are none.
-func authorities() []byte {
-	for _, path := range []string{
-		os.Getenv("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-		"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem",
-	} {
-		if b, err := os.ReadFile(path); err == nil && bytes.Contains(b, []byte("-----BEGIN CERTIFICATE-----")) {
-			return b
 		}
 	}
 	return nil

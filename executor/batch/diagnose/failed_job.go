@@ -127,7 +127,8 @@ var ownSigns = []sign{
 	{ownOr(agent.ExitStageIn, agent.StageIn), func(a *Attempt, v *Verdict) {
 		v.Cause, v.Text = InputMissing, own(a, "an input could not be brought to it", agent.StageIn)
 		v.Why = "the command was not started"
-		v.help("The file must be there, at the same path for every task; on AWS Batch work_dir and inputs are where all containers have them (docs/files.md).")
+		v.help("The file must be there, at the same path for every task; on AWS Batch work_dir and inputs are on S3, or where all containers have them (docs/files.md).")
+		v.helpOnS3(a)
 	}},
 	{opens(agent.OutputInvalid), func(a *Attempt, v *Verdict) {
 		v.Cause, v.Text = OutputMissing, own(a, "an output is not what it should be", agent.OutputInvalid)
@@ -143,11 +144,19 @@ var ownSigns = []sign{
 		v.Cause, v.Text = OutputNotKept, own(a, "its outputs could not be kept", agent.StageOut, agent.PublishFailed)
 		v.Why = "the command itself succeeded"
 		v.help("work_dir must have room, and be writable for the user that the container runs as.")
+		v.helpOnS3(a)
 	}},
 	{ownOr(agent.ExitClaimed, "another job runs this attempt"), func(_ *Attempt, v *Verdict) {
 		v.Cause, v.Text = Claimed, "another job runs this attempt, and the command was not started"
 		v.Why = "a job that was submitted twice, since an answer of AWS Batch was lost: only one of the two runs the command"
 	}},
+}
+
+// helpOnS3 says what a job needs to reach S3, if that is where it failed.
+func (v *Verdict) helpOnS3(a *Attempt) {
+	if a.says("s3://") {
+		v.help("On S3 it takes a job_role that may read and write there; flow infra policy -for job prints what it has to be allowed, and flow doctor looks at the bucket.")
+	}
 }
 
 // tellNoAgent says why the container that brings flow into the job did not do so.

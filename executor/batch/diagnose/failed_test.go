@@ -124,6 +124,8 @@ func TestWhyFailed(t *testing.T) {
 		{"output invalid", Attempt{Reason: `OutputInvalid: output "n": no JSON`}, OutputMissing, "no JSON", "JSON"},
 		{"not kept", Attempt{ExitCode: new(agent.ExitStageOut), Reason: "StageOutError: /work is full"}, OutputNotKept, "/work is full", "work_dir"},
 		{"not published", Attempt{Reason: "PublishError: s3://x: denied"}, OutputNotKept, "s3://x: denied", "work_dir"},
+		{"not kept on S3", Attempt{Reason: "StageOutError: s3://x: denied"}, OutputNotKept, "s3://x: denied", "flow infra policy -for job"},
+		{"input on S3", Attempt{Reason: `StageInError: input "a": s3://x: denied`}, InputMissing, "s3://x: denied", "flow infra policy -for job"},
 		{"claimed", Attempt{ExitCode: new(agent.ExitClaimed), Reason: "another job runs this attempt, and the command was not started"}, Claimed, "another job", "submitted twice"},
 		{"no agent", Attempt{Reason: "flow's agent could not be put into the job: its container ended with exit code 1: x"}, AgentFailed, "could not be run: its container ended with exit code 1: x", "flow image push -flow"},
 		{"no agent, the pull", Attempt{Reason: "CannotPullContainerError: r/flow:1: not found", Asked: Asked{Image: "r/tools:1", AgentImage: "r/flow:1"}}, AgentFailed, "flow's agent image r/flow:1 could not be pulled", "instance role"},

@@ -6,7 +6,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"flow/engine"
 )
@@ -109,30 +108,4 @@ func testRoles(t *testing.T) {
 	box := &engine.Container{JobRole: arn + "good", ExecutionRole: arn + "bare"}
 	p.o.Steps = []Step{sketch("q"), sketch("q", func(task *engine.TaskSpec) { task.Container = box }), sketch("q", func(task *engine.TaskSpec) { task.Container = box })}
 	judge(t, "steps", p.stepRoles(t.Context()), want{OK, "good", ""}, want{Fault, "bare", "attach"})
-}
-
-// The probe is put, read and deleted again.
-func testBucket(t *testing.T) {
-	p := at(t, "http://127.0.0.1:1")
-	x, err := p.o.Cloud.S3()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := x.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("lab")}); err != nil {
-		t.Fatal(err)
-	}
-	for dir, w := range map[string]want{
-		"s3://lab/flow/": {OK, "it can be read and written (by a probe, flow/.flow-doctor-probe, which is deleted again)", ""},
-		"s3://lab":       {OK, "by a probe, .flow-doctor-probe", ""},
-		"s3://none/flow": {Fault, "there is no bucket none", "aws s3 mb s3://none"},
-	} {
-		p.o.WorkDir = dir
-		judge(t, dir, p.bucket(t.Context()), w)
-	}
-	left, err := x.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("lab")})
-	if err != nil || len(left.Contents) > 0 {
-		t.Errorf("left behind: %v %v", left, err)
-	}
-	p.o.WorkDir = "/here"
-	judge(t, "here", p.bucket(t.Context()))
 }

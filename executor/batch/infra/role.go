@@ -27,6 +27,12 @@ const (
 
 var roleUses = []string{useInstance, useSpot, useExecution, useJob}
 
+// JobRoleNames returns the names of the roles that flow makes which programs of jobs may
+// have: that of job definitions, and that of instances, which jobs have that name none.
+func JobRoleNames(workflow, region string) []string {
+	return []string{roleName(useInstance, workflow, region), roleName(useJob, workflow, region)}
+}
+
 // maxRoleName is how long the name of a role may be (IAM API reference, CreateRole).
 const maxRoleName = 64
 
