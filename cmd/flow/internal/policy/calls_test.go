@@ -36,7 +36,13 @@ var services = map[string]struct {
 
 // otherwise are the actions of calls that are named differently (Service Authorization
 // Reference, Amazon S3).
-var otherwise = map[string]string{"s3:HeadBucket": "s3:ListBucket", "s3:HeadObject": "s3:GetObject", "s3:ListObjectsV2": "s3:ListBucket"}
+var otherwise = map[string]string{
+	"s3:HeadBucket": "s3:ListBucket", "s3:ListObjectsV2": "s3:ListBucket", "s3:HeadObject": "s3:GetObject",
+	"s3:CopyObject": "s3:PutObject", "s3:CreateMultipartUpload": "s3:PutObject", "s3:UploadPart": "s3:PutObject", "s3:UploadPartCopy": "s3:PutObject",
+	"s3:CompleteMultipartUpload": "s3:PutObject", "s3:DeleteObjects": "s3:DeleteObject",
+	"s3:ListMultipartUploads": "s3:ListBucketMultipartUploads", "s3:ListParts": "s3:ListMultipartUploadParts",
+	"s3:GetBucketLifecycleConfiguration": "s3:GetLifecycleConfiguration",
+}
 
 // asked are actions that no call has the name of: AWS asks for them besides those that
 // have (Service Authorization Reference).
@@ -72,7 +78,8 @@ func calls(t *testing.T) map[policy.Audience]map[string]string {
 	return out
 }
 
-// callsOf finds calls of the methods of clients, and paginators.
+// callsOf finds calls of the methods of clients, paginators, and methods that are given to
+// somebody else to call.
 func callsOf(f *ast.File, found func(action string, at token.Pos)) {
 	var imported []string
 	for _, i := range f.Imports {
@@ -82,32 +89,42 @@ func callsOf(f *ast.File, found func(action string, at token.Pos)) {
 	}
 	ast.Inspect(f, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
-		if !ok {
-			return true
-		}
-		selector, ok := call.Fun.(*ast.SelectorExpr)
 		if !ok || len(call.Args) < 2 {
 			return true
 		}
-		operation := selector.Sel.Name
-		if s, ok := strings.CutPrefix(operation, "New"); ok {
-			operation = strings.TrimSuffix(s, "Paginator")
-		}
-		for _, name := range imported {
-			service, ok := services[name]
+		for _, e := range append([]ast.Expr{call.Fun}, call.Args...) {
+			selector, ok := e.(*ast.SelectorExpr)
 			if !ok {
 				continue
 			}
-			if _, ok := service.client.MethodByName(operation); ok && operation != "Options" {
-				action := service.action + ":" + operation
-				if as := otherwise[action]; as != "" {
-					action = as
+			for _, name := range imported {
+				if action := actionOf(name, selector.Sel.Name); action != "" {
+					found(action, call.Pos())
 				}
-				found(action, call.Pos())
 			}
 		}
 		return true
 	})
+}
+
+// actionOf returns the action of a method of a service's client, or of a paginator; "": there
+// is none.
+func actionOf(service, operation string) string {
+	if s, ok := strings.CutPrefix(operation, "New"); ok {
+		operation = strings.TrimSuffix(s, "Paginator")
+	}
+	of, ok := services[service]
+	if !ok || operation == "Options" {
+		return ""
+	}
+	if _, ok := of.client.MethodByName(operation); !ok {
+		return ""
+	}
+	action := of.action + ":" + operation
+	if as := otherwise[action]; as != "" {
+		return as
+	}
+	return action
 }
 
 // Every call that flow makes is in the table of those who make it, and nothing more than that.
@@ -127,6 +144,16 @@ func TestTablesAreTheCalls(t *testing.T) {
 			if made[action] == "" && !slices.Contains(asked, action) {
 				t.Errorf("%s: nobody calls %s", whose, action)
 			}
+		}
+	}
+}
+
+// The agent in a job calls nothing that flow on this machine does not.
+func TestJobsAreLikeRuns(t *testing.T) {
+	t.Parallel()
+	for _, action := range policy.Actions(policy.Job) {
+		if !slices.Contains(policy.Actions(policy.Run), action) {
+			t.Errorf("%s is for jobs alone", action)
 		}
 	}
 }

@@ -138,36 +138,56 @@ var runRules = []rule{
 		on: func(s *Scope) []string { return s.Repositories },
 	},
 	{
-		sid: "ListFiles", uses: []use{{"s3:ListBucket", "flow doctor: whether the bucket and the files of work_dir, inputs and publish are there"}},
+		sid: "ListFiles", uses: []use{{"s3:ListBucket", "flow run, plan, files, clean, recover: what is below work_dir, inputs that are prefixes or patterns; flow doctor: whether the bucket is there"}},
 		on: buckets,
 	},
 	{
-		sid: "ReadFiles", uses: []use{{"s3:GetObject", "flow doctor: whether inputs can be read"}},
+		sid: "ReadFiles", uses: []use{{"s3:GetObject", "flow run, plan, outputs, files, recover: inputs, what tasks have left, and copies of it that are published"}},
 		on: func(s *Scope) []string { return s.objects(false) },
 	},
 	{
 		sid: "WriteFiles",
 		uses: []use{
-			{"s3:PutObject", "flow doctor: to try whether work_dir can be written"},
-			{"s3:DeleteObject", "flow doctor: to remove what it tried with"},
+			{"s3:PutObject", "flow run, resume: what jobs are told, inputs of this machine, what is published; flow doctor: to try whether work_dir can be written"},
+			{"s3:DeleteObject", "flow clean, and temporary outputs; flow doctor: to remove what it tried with"},
+			{"s3:ListMultipartUploadParts", "flow run, resume: to go on with an upload that was interrupted"},
+			{"s3:AbortMultipartUpload", "flow run, clean: to give up uploads that nobody goes on with"},
 		},
 		on: func(s *Scope) []string { return s.objects(true) },
+	},
+	{
+		sid: "LookAtUploads",
+		uses: []use{
+			{"s3:ListBucketMultipartUploads", "flow run, resume, clean: uploads that were interrupted"},
+			{"s3:GetLifecycleConfiguration", "flow doctor: whether interrupted uploads are removed some day"},
+		},
+		on: writtenBuckets,
 	},
 }
 
 // jobRules are the permissions of the role of jobs. A program may need more.
 var jobRules = []rule{
 	{
-		sid: "JobListsFiles", uses: []use{{"s3:ListBucket", "what runs in jobs: whether a file is there, or none"}},
+		sid: "JobListsFiles", uses: []use{{"s3:ListBucket", "flow's agent in jobs: whether a file is there, or none; inputs that are prefixes"}},
 		on: buckets,
 	},
 	{
-		sid: "JobReadsFiles", uses: []use{{"s3:GetObject", "what runs in jobs: inputs"}},
+		sid: "JobReadsFiles", uses: []use{{"s3:GetObject", "flow's agent in jobs: what it has to do, inputs, results that are published"}},
 		on: func(s *Scope) []string { return s.objects(false) },
 	},
 	{
-		sid: "JobWritesFiles", uses: []use{{"s3:PutObject", "what runs in jobs: results, and what is published"}},
+		sid: "JobWritesFiles",
+		uses: []use{
+			{"s3:PutObject", "flow's agent in jobs: claims, results, and what is published"},
+			{"s3:DeleteObject", "flow's agent in jobs: what a dead attempt of the same task has left"},
+			{"s3:ListMultipartUploadParts", "flow's agent in jobs: to go on with an upload that was interrupted"},
+			{"s3:AbortMultipartUpload", "flow's agent in jobs: to give up an upload that has failed"},
+		},
 		on: func(s *Scope) []string { return s.objects(true) },
+	},
+	{
+		sid: "JobLooksAtUploads", uses: []use{{"s3:ListBucketMultipartUploads", "flow's agent in jobs: an upload that was interrupted"}},
+		on: writtenBuckets,
 	},
 }
 
@@ -190,6 +210,11 @@ func buckets(s *Scope) []string {
 		out = append(out, "arn:"+s.partition()+":s3:::"+f.Bucket)
 	}
 	return out
+}
+
+// writtenBuckets returns the ARNs of the buckets that are written to.
+func writtenBuckets(s *Scope) []string {
+	return buckets(&Scope{Region: s.Region, Files: slices.DeleteFunc(slices.Clone(s.Files), func(f Files) bool { return !f.Write })})
 }
 
 // passedTo restricts to whom a role may be given.
