@@ -13,7 +13,6 @@ import (
 	"flow/cmd/flow/internal/view"
 	"flow/dsl"
 	"flow/engine"
-	"flow/executor/agent"
 	"flow/executor/batch"
 )
 
@@ -240,7 +239,8 @@ func (s *session) fitsBatch(ctx context.Context, f *runFlags, info engine.RunInf
 		return nil
 	}
 	defer debug.FreeOSMemory() // the run itself will need as much as its plan
-	driver := &engine.Driver{Workflow: s.workflow, Template: s.template, Files: &agent.Files{Memo: s.db}, Cache: s.db}
+	files := s.files()
+	driver := &engine.Driver{Workflow: s.workflow, Template: s.template, Files: files, Cache: s.knownResults(files)}
 	plan, err := engine.NewPlan(ctx, driver, info)
 	if err != nil {
 		return err

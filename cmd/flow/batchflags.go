@@ -95,7 +95,8 @@ func (b *batchFlags) overSite(s dsl.Site) dsl.Site {
 	return s
 }
 
-// misplaced says that a flag was given that means nothing where the tasks run.
+// misplaced says that a flag was given that means nothing where the tasks run. Files on S3
+// have a region and a profile wherever that is.
 func (f *runFlags) misplaced(executor string) error {
 	type flag struct {
 		name  string
@@ -103,8 +104,7 @@ func (f *runFlags) misplaced(executor string) error {
 	}
 	b, m := &f.batch, &f.machine
 	flags := []flag{
-		{"region", b.Region != ""}, {"profile", b.Profile != ""}, {"endpoint", b.Endpoint != ""},
-		{"agent-image", b.AgentImage != ""}, {"poll", b.Poll > 0},
+		{"endpoint", b.Endpoint != ""}, {"agent-image", b.AgentImage != ""}, {"poll", b.Poll > 0},
 	}
 	why := "it is for AWS Batch, and this run is on this machine (-executor batch)"
 	if executor == batchExecutor {

@@ -26,6 +26,7 @@ type batchPlan struct {
 	more        bool            // there may be more later and alone
 	plain       bool            // some run without flow's agent
 	cost        *estimate
+	uploads     uploads
 }
 
 // A batchPlanStep is one of a plan's steps. Sizes are the largest of its jobs.
@@ -49,10 +50,12 @@ func newBatchPlan(p *engine.Plan, c *batchCheck, sketches map[engine.StepName]*e
 		for spec := range jobsOf(p.Run, s) {
 			step.add(spec, c.options, definitions)
 			step.later++
+			out.uploads.add(spec)
 			e.add(i, spec, spec.Size())
 		}
 		if sketch := sketches[s.Step.Name]; !step.known && sketch != nil {
 			step.add(c.sketched(s.Step.Name, sketch), c.options, definitions)
+			out.uploads.add(c.sketched(s.Step.Name, sketch))
 			e.add(i, c.sketched(s.Step.Name, sketch), 0)
 		}
 		out.submits += step.submits
@@ -120,6 +123,7 @@ func (b *batchPlan) write(w io.Writer, p *engine.Plan, term view.Term) error {
 		fmt.Fprintln(w, "Without flow's agent: "+plainPromise+".")
 	}
 	b.writeTotals(w)
+	b.uploads.write(w, p.Run.Info().WorkDir, b.more)
 	return b.cost.write(w, p, term)
 }
 
@@ -179,6 +183,8 @@ type planBatchJSON struct {
 	CallsAlone   int     `json:"calls_alone"`   // if each task were submitted alone
 	SecondsAlone float64 `json:"seconds_alone"`
 	Complete     bool    `json:"complete"` // all tasks are known
+
+	Uploads *uploadsJSON `json:"uploads,omitempty"`
 }
 
 type planBatchStepJSON struct {
@@ -198,7 +204,7 @@ func (b *batchPlan) data() *planBatchJSON {
 	}
 	return &planBatchJSON{
 		Definitions: b.definitions, Submits: b.submits, Later: b.later, Calls: b.calls(), Seconds: submitTime(b.calls()).Seconds(),
-		CallsAlone: b.alone, SecondsAlone: submitTime(b.alone).Seconds(), Complete: !b.more,
+		CallsAlone: b.alone, SecondsAlone: submitTime(b.alone).Seconds(), Complete: !b.more, Uploads: b.uploads.data(),
 	}
 }
 

@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"flow/cmd/flow/internal/view"
+	"flow/cmd/flow/internal/workdir"
 	"flow/engine"
+	"flow/executor/store"
 	"flow/state"
 )
 
@@ -24,6 +26,9 @@ type cleaner struct {
 	keep       time.Duration
 	dryRun     bool
 	unfinished bool
+
+	going   map[engine.RunID]bool // that are to be removed
+	openers map[[2]string]opener  // of objects, by region and profile
 }
 
 func newClean(a *app) *cobra.Command {
@@ -33,8 +38,9 @@ func newClean(a *app) *cobra.Command {
 		Use:   "clean",
 		Short: "Remove old runs with their files",
 		Long: `Remove the runs that were created before the time to keep, with the files of their
-tasks and their logs. A run that goes on is never removed, nor one whose results a
-younger run has taken over. Published outputs stay.`,
+tasks and their logs, here and on S3. A run that goes on is never removed, nor one whose
+results a run that is kept has taken over, on whatever machine. Published outputs stay.
+It may be stopped at any moment: called again, it goes on.`,
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
@@ -80,31 +86,64 @@ func (c *cleaner) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	list := []cleanedJSON{}
-	var going []engine.RunID
-	for _, r := range old {
-		if r.kept == "" {
-			going = append(going, r.ID)
-		}
-	}
-	for _, r := range old {
-		item := cleanedJSON{Run: string(r.ID), Workflow: r.Workflow, Status: r.Status, Created: r.Created, Dir: filepath.Join(r.WorkDir, string(r.ID)), Kept: r.kept}
-		if r.kept == "" {
-			item.Bytes = treeSize(item.Dir)
-			if !c.dryRun {
-				if item.Kept, err = c.remove(ctx, &r.Run, item.Dir, going); err != nil {
-					return err
-				}
-			}
-		}
-		list = append(list, item)
-	}
+	list, failed := c.cleanAll(ctx, old)
 	if !c.dryRun {
 		if _, err := c.db.PruneMemo(ctx, c.now().Add(-max(c.keep, 24*time.Hour))); err != nil {
-			return err
+			return errors.Join(failed, err)
 		}
 	}
-	return c.report(list)
+	return errors.Join(c.report(list), failed)
+}
+
+// cleanAll removes those of the runs that are not kept, or sees how that would be. What
+// goes wrong with one run on S3 is said, and the others are removed.
+func (c *cleaner) cleanAll(ctx context.Context, old []oldRun) (list []cleanedJSON, failed error) {
+	c.going = map[engine.RunID]bool{}
+	for _, r := range old {
+		c.going[r.ID] = r.kept == ""
+	}
+	order, err := c.usersFirst(ctx, old)
+	if err != nil {
+		return nil, err
+	}
+	list = make([]cleanedJSON, len(old))
+	for _, i := range order {
+		r := &old[i]
+		item := cleanedJSON{Run: string(r.ID), Workflow: r.Workflow, Status: r.Status, Created: r.Created, Kept: r.kept}
+		item.Dir = workdir.Dir{Path: r.WorkDir}.Run(r.ID)
+		if r.kept == "" {
+			if err := c.clean(ctx, &r.Run, &item); err != nil {
+				item.Kept = "it could not be removed: " + firstLineOf(err)
+				failed = errors.Join(failed, fmt.Errorf("run %s: %w", r.ID, err))
+			}
+			c.going[r.ID] = item.Kept == ""
+		}
+		list[i] = item
+		if ctx.Err() != nil || failed != nil && !store.Is(r.WorkDir) {
+			return slices.DeleteFunc(list, func(item cleanedJSON) bool { return item.Run == "" }), failed
+		}
+	}
+	return list, failed
+}
+
+// clean removes one run, or sees how that would be.
+func (c *cleaner) clean(ctx context.Context, r *state.Run, item *cleanedJSON) (err error) {
+	if !store.Is(r.WorkDir) {
+		item.Bytes = treeSize(item.Dir)
+		if !c.dryRun {
+			item.Kept, err = c.remove(ctx, r, item.Dir)
+		}
+		return err
+	}
+	remover, err := c.remover(r)
+	if err != nil {
+		return err
+	}
+	if item.Bytes, item.Kept, err = remover.Use(ctx, r.ID); err != nil || item.Kept != "" || c.dryRun {
+		return err
+	}
+	item.Kept, err = c.removeFar(ctx, remover, r, item.Dir)
+	return err
 }
 
 // An oldRun is a run that is older than what is to be kept.
@@ -162,14 +201,18 @@ func (c *cleaner) choose(ctx context.Context, runs []state.Run) ([]oldRun, error
 
 // remove forgets a run, and then removes its files: a result is never known that is not
 // there. A note outlives a death in between. If somebody has taken the run or its results
-// up since it was chosen, it is kept, and remove says why. going are all that were chosen.
-func (c *cleaner) remove(ctx context.Context, r *state.Run, dir string, going []engine.RunID) (kept string, err error) {
-	note := filepath.Join(c.notes(), string(r.ID))
-	if err := os.MkdirAll(c.notes(), 0o755); err != nil {
+// up since it was chosen, it is kept, and remove says why.
+func (c *cleaner) remove(ctx context.Context, r *state.Run, dir string) (kept string, err error) {
+	marked := c.markedBy(ctx, r.ID)
+	note, err := c.note(r.ID, dir)
+	if err != nil {
 		return "", err
 	}
-	if err := os.WriteFile(note, []byte(dir), 0o644); err != nil {
-		return "", err
+	var going []engine.RunID
+	for id, goes := range c.going {
+		if goes {
+			going = append(going, id)
+		}
 	}
 	err = c.db.DeleteRun(ctx, r.ID, going...)
 	var held *state.HeldError
@@ -182,7 +225,20 @@ func (c *cleaner) remove(ctx context.Context, r *state.Run, dir string, going []
 	case err != nil && !errors.Is(err, engine.ErrNotFound):
 		return "", err
 	}
-	return "", c.discard(note, dir, string(r.ID))
+	if err := c.discard(note, dir, string(r.ID)); err != nil {
+		return "", err
+	}
+	c.lift(ctx, r, marked)
+	return "", nil
+}
+
+// note notes that a run is about to be forgotten whose files are in dir.
+func (c *cleaner) note(run engine.RunID, dir string) (path string, err error) {
+	if err := os.MkdirAll(c.notes(), 0o755); err != nil {
+		return "", err
+	}
+	path = filepath.Join(c.notes(), string(run))
+	return path, os.WriteFile(path, []byte(dir), 0o644)
 }
 
 // keptDriven and keptUsed say why a run is not removed.
@@ -221,13 +277,19 @@ func (c *cleaner) sweep(ctx context.Context) error {
 }
 
 func (c *cleaner) discard(note, dir, run string) error {
-	if !filepath.IsAbs(dir) || filepath.Base(dir) != run {
+	if !filepath.IsAbs(dir) && !store.Is(dir) || filepath.Base(dir) != run {
 		return fmt.Errorf("%s does not name the directory of run %s", note, run)
 	}
-	if err := removeTree(dir); err != nil {
-		return fmt.Errorf("run %s is forgotten, but its files could not be removed: %w", run, err)
-	}
 	home := filepath.Dir(c.db.Path())
+	dirs := []string{filepath.Join(scratchPath(home), run)}
+	if !store.Is(dir) { // else they are gone already
+		dirs = append(dirs, workdir.RecordDir(dir), dir) // without its record it is no run any more
+	}
+	for _, dir := range dirs {
+		if err := removeTree(dir); err != nil {
+			return fmt.Errorf("run %s is forgotten, but its files could not be removed: %w", run, err)
+		}
+	}
 	for _, path := range []string{journalPath(home, engine.RunID(run)), driverLogPath(home, engine.RunID(run))} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

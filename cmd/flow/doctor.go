@@ -44,7 +44,7 @@ a work_dir on S3 is written to and cleaned up again. It ends with code 1 if ther
 	flags := cmd.Flags()
 	f.vars.register(flags)
 	flags.StringVar(&f.site, "site", "", "look at site `NAME` of flow.config.hcl (also FLOW_SITE)")
-	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: as flow run has it)")
+	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` or s3://bucket/prefix for the files of tasks (default: as flow run has it)")
 	f.batch.register(flags)
 	flags.Lookup("poll").Hidden = true
 	return cmd

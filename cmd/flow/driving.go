@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"flow/engine"
-	"flow/executor/agent"
 	"flow/executor/batch"
 )
 
@@ -25,8 +24,9 @@ const (
 
 // driver puts the driver of the session's run together. x may be nil, if it only loads.
 func (s *session) driver(x executor) *engine.Driver {
+	files := s.files()
 	d := &engine.Driver{
-		Workflow: s.workflow, Template: s.template, Log: s.lease, Files: &agent.Files{Memo: s.db}, Cache: s.db, Requests: s.requests(),
+		Workflow: s.workflow, Template: s.template, Log: s.lease, Files: files, Cache: s.marking(s.knownResults(files)), Requests: s.requests(),
 	}
 	if x != nil {
 		d.Executor = x
@@ -48,10 +48,11 @@ func (s *session) driver(x executor) *engine.Driver {
 // show has a driver tell a follower what happens.
 func (s *session) show(d *engine.Driver, f *follower) {
 	d.OnEvents = f.events
+	t := troubles{tell: f.tell}
 	if s.executor != batchExecutor {
+		d.OnTrouble = t.toldOfFiles
 		return
 	}
-	t := troubles{tell: f.tell}
 	d.OnCounts, d.OnAlive, d.OnTrouble = f.counts, f.alive, t.told
 }
 
@@ -66,7 +67,17 @@ type troubles struct {
 // troubleText says what does not work, by operation.
 var troubleText = map[string]string{
 	"submit": "jobs cannot be submitted", "find": "jobs cannot be looked up", "describe": "jobs cannot be looked at",
-	"list": "jobs cannot be listed", "terminate": "jobs cannot be ended",
+	"list": "jobs cannot be listed", "terminate": "jobs cannot be ended", filesTrouble: "files cannot be looked at",
+}
+
+// filesTrouble is the operation that is none of the executor: looking at files, and publishing.
+const filesTrouble = "files"
+
+// toldOfFiles takes in only what is not of the executor.
+func (t *troubles) toldOfFiles(op string, err error) {
+	if op == filesTrouble {
+		t.told(op, err)
+	}
 }
 
 // told takes in an error of an operation; nil: all is well again.
@@ -76,8 +87,12 @@ func (t *troubles) told(op string, err error) {
 	case errors.As(err, &missing):
 		t.tell("AWS Batch: " + err.Error())
 	case err == nil && len(t.ops) > 0:
+		text := "AWS Batch does what it is asked for again"
+		if len(t.ops) == 1 && t.ops[filesTrouble] {
+			text = "files can be looked at again"
+		}
 		t.ops = nil
-		t.tell("AWS Batch does what it is asked for again")
+		t.tell(text)
 	case err != nil && !t.ops[op] && !batch.LoggedOut(err):
 		if t.ops == nil {
 			t.ops = map[string]bool{}

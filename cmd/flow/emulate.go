@@ -29,6 +29,7 @@ type emulateFlags struct {
 	account     string
 	credentials string
 	secrets     string
+	taskEnv     []string
 	keepJobs    int
 	queues      []string
 	trace       bool
@@ -67,6 +68,7 @@ region will do, as the client must have some; see --credentials. docs/emulate.md
 	flags.StringVar(&f.account, "account", "123456789012", "`ACCOUNT` in ARNs")
 	flags.StringVar(&f.credentials, "credentials", "", "take only requests that are signed with those of `FILE`, in the format of ~/.aws/credentials; made if it is not there")
 	flags.StringVar(&f.secrets, "secrets", "", "JSON `FILE` with the values of secrets by their valueFrom")
+	flags.StringArrayVar(&f.taskEnv, "task-env", nil, "every container has the variable `NAME[=VALUE]`, as a role would give it credentials; without a value that of flow emulate's own; may be given again")
 	flags.IntVar(&f.keepJobs, "keep-jobs", 100_000, "remember at most `N` ended jobs and children; 0: all, for seven days")
 	flags.StringArrayVar(&f.queues, "queue", nil, "make a job queue `NAME`, on an environment as large as this machine, unless it is there; may be given again")
 	flags.BoolVar(&f.trace, "trace", false, "a line on stderr for each request")
@@ -144,12 +146,16 @@ func (a *app) emulate(cmd *cobra.Command, f *emulateFlags) error {
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok && !addr.IP.IsLoopback() && credentials == nil {
 		return errUsage(cmd.CommandPath(), "-listen %s: whoever can reach that address could run commands here; give -credentials FILE, too", f.listen)
 	}
+	taskEnv, err := variablesOf(f.taskEnv)
+	if err != nil {
+		return errUsage(cmd.CommandPath(), "-task-env: %w", err)
+	}
 	home, err := a.openEmulatorHome(f)
 	if err != nil {
 		return err
 	}
 	defer home.close()
-	runner, err := f.openRunner(home)
+	runner, err := f.openRunner(home, taskEnv)
 	if err != nil {
 		return err
 	}
@@ -236,7 +242,7 @@ func (f *emulateFlags) capacity() model.Capacity {
 	return c
 }
 
-func (f *emulateFlags) openRunner(home *emulatorHome) (local.Runner, error) {
+func (f *emulateFlags) openRunner(home *emulatorHome, taskEnv []string) (local.Runner, error) {
 	if f.runner == runInstantly {
 		return local.NewInstantRunner(local.InstantOptions{Duration: f.latency.run, Logs: home.store}), nil
 	}
@@ -244,7 +250,7 @@ func (f *emulateFlags) openRunner(home *emulatorHome) (local.Runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := local.RunnerOptions{Secret: secret, Logs: home.store, Scratch: home.scratch, Path: ownDirectory()}
+	o := local.RunnerOptions{Secret: secret, Logs: home.store, Scratch: home.scratch, Path: ownDirectory(), TaskEnv: taskEnv}
 	if f.runner == runContainers {
 		o.Containers = f.machine.Containers
 		for _, name := range []string{"docker", "podman"} {
@@ -288,6 +294,24 @@ func (f *emulateFlags) loadSecrets() (func(string) (string, error), error) {
 		}
 		return "", fmt.Errorf("%s has no value here; flow emulate takes them from -secrets FILE", ref)
 	}, nil
+}
+
+// variablesOf returns variables as NAME=value. What has no value has that of this process.
+func variablesOf(given []string) ([]string, error) {
+	var out []string
+	for _, v := range given {
+		name, value, ok := strings.Cut(v, "=")
+		if name == "" || strings.ContainsRune(v, 0) {
+			return nil, fmt.Errorf("%q is no variable: write NAME or NAME=VALUE", v)
+		}
+		if !ok {
+			if value, ok = os.LookupEnv(name); !ok {
+				return nil, fmt.Errorf("%s is not set here: write %[1]s=VALUE, or set it", name)
+			}
+		}
+		out = append(out, name+"="+value)
+	}
+	return out, nil
 }
 
 // tracer returns a function that prints a line for each request, or nil.

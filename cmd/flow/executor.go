@@ -30,6 +30,7 @@ func (s *session) openExecutor(ctx context.Context, notice func(string)) (execut
 		Journal: s.journal, Containers: s.machine.Containers,
 		VCPUs: s.machine.VCPUs, MemoryMiB: s.machine.MemoryMiB, GPUs: s.machine.GPUs,
 		Secret: s.secret, Memo: s.db, Consumables: consumablesHere(s.workflow),
+		Store: s.store(), TaskScratch: scratchPath(s.home),
 	})
 	var locked *local.LockedError
 	if errors.As(err, &locked) {
@@ -60,7 +61,7 @@ func (b batchJobs) Close(context.Context) error { return b.Executor.Close() }
 
 func (s *session) openBatch(ctx context.Context, notice func(string)) (executor, error) {
 	o := s.batchOptions()
-	o.Notice = notice
+	o.Notice, o.Files = notice, s.files()
 	if err := s.sameBatch(ctx, o); err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (a *app) explainHere(ctx context.Context, p *past, step engine.StepName, i 
 	t := p.run.Task(step, i)
 	switch {
 	case t.Status == engine.Failed:
-		e.LastLog = logTailOf(t.Dir, logTail)
+		e.LastLog = logTailOf(hereDir(p.home(), t.Dir), logTail)
 	case t.Status == engine.Pending && t.Job != "" && !p.run.Ended():
 		if f := a.waitsHere(ctx, p, &t); f != nil {
 			e.Findings = []diagnose.Finding{*f}

@@ -42,7 +42,11 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 		}
 	}
 	if e.Why != "" && e.From == nil {
-		line("it had to run: %s", view.Clean(e.Why))
+		why := e.Why
+		if len(e.Changed) > 0 {
+			why = strings.TrimSuffix(why, allWords(e.Changed)) // each stands on a line of its own
+		}
+		line("it had to run: %s", strings.TrimSuffix(view.Clean(why), " "))
 		for _, c := range e.Changed {
 			c.write(w, s)
 		}
@@ -58,6 +62,8 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 		case engine.TaskSucceeded:
 		case engine.TaskLost: // nobody can tell which tries were made, and the reason says so
 			text = h.Reason
+		case engine.TaskRecovered:
+			text = fmt.Sprintf("attempt %d has left traces and no result; the run was recovered then", h.Attempt)
 		default:
 			text += ": " + h.Text
 		}
@@ -153,41 +159,30 @@ func (e *explanation) writeLog(w io.Writer, term view.Term, run *engine.Run) {
 	}
 }
 
-// taskIdentity begins the identity of an input that is another task's output.
-const taskIdentity = "task:"
-
-// longestValue is how much of a part of a key is shown on a line.
-const longestValue = 100
-
 // write shows what changed in a part of a key: as a diff where it has several lines.
 func (c *keyChange) write(w io.Writer, s view.Style) {
-	if strings.Contains(c.Before+c.Now, "\n") && c.Before != "" && c.Now != "" {
-		fmt.Fprintf(w, "    %s:\n", view.Clean(c.Part))
-		text := string(diff.Diff("before", []byte(c.Before), "now", []byte(c.Now)))
-		for i, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
-			if i < 3 || strings.HasPrefix(line, "@@") {
-				continue // names of files that are none
-			}
-			line = view.Clean(line)
-			switch {
-			case strings.HasPrefix(line, "+"):
-				line = s.Green(line)
-			case strings.HasPrefix(line, "-"):
-				line = s.Red(line)
-			}
-			fmt.Fprintf(w, "      %s\n", line)
-		}
+	text, values, ok := strings.Cut(c.Words, ": ")
+	before, now, both := strings.Cut(values, " -> ")
+	if ok && both {
+		fmt.Fprintf(w, "    %s: %s -> %s\n", view.Clean(text), s.Red(view.Clean(before)), s.Green(view.Clean(now)))
+	} else {
+		fmt.Fprintf(w, "    %s\n", view.Clean(c.Words))
+	}
+	if c.Before == "" || c.Now == "" || c.Part != "script" && !strings.Contains(c.Before+c.Now, "\n") {
 		return
 	}
-	if strings.HasPrefix(c.Part, "input ") && strings.Contains(c.Before, taskIdentity) && strings.Contains(c.Now, taskIdentity) {
-		fmt.Fprintf(w, "    %s: what it is made from has changed; see flow explain of the step it comes from\n", view.Clean(c.Part))
-		return
-	}
-	show := func(v string) string {
-		if v == "" {
-			return "(none)"
+	lines := string(diff.Diff("before", []byte(c.Before), "now", []byte(c.Now)))
+	for i, line := range strings.Split(strings.TrimRight(lines, "\n"), "\n") {
+		if i < 3 || strings.HasPrefix(line, "@@") {
+			continue // names of files that are none
 		}
-		return view.Cut(view.Clean(v), longestValue)
+		line = view.Clean(line)
+		switch {
+		case strings.HasPrefix(line, "+"):
+			line = s.Green(line)
+		case strings.HasPrefix(line, "-"):
+			line = s.Red(line)
+		}
+		fmt.Fprintf(w, "      %s\n", line)
 	}
-	fmt.Fprintf(w, "    %s: %s -> %s\n", view.Clean(c.Part), s.Red(show(c.Before)), s.Green(show(c.Now)))
 }

@@ -215,7 +215,10 @@ func (a *app) infraApply(ctx context.Context, path string, f *infraFlags) error 
 	if err != nil {
 		return err
 	}
-	return a.carryOut(ctx, w, plan, f, f.again("apply", path))
+	if err := a.carryOut(ctx, w, plan, f, f.again("apply", path)); err != nil {
+		return err
+	}
+	return a.tellFiles(ctx, path, f, plan)
 }
 
 func (a *app) infraDestroy(ctx context.Context, path string, f *infraFlags) error {

@@ -51,7 +51,7 @@ workflow names, by ARN, with the account that the credentials are of.
 	flags.StringVar(&f.batch.Queue, "queue", "", "job `QUEUE` of tasks that the workflow gives none")
 	flags.StringVar(&f.batch.Image, "image", "", "container `IMAGE` of tasks that the workflow gives none")
 	flags.StringVar(&f.batch.AgentImage, "agent-image", "", "container `IMAGE` with flow in it")
-	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: as flow run has it)")
+	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` or s3://bucket/prefix for the files of tasks (default: as flow run has it)")
 	flags.StringVar(&f.whose, "for", string(policy.Run), "`WHOSE` permissions: run, infra, job, or all")
 	flags.BoolVar(&f.explain, "explain", false, "say which command needs which action, in place of the policy")
 	flags.StringVar(&f.account, "account", "", "`ID` of the AWS account (default: that of the credentials)")

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"flow/engine"
 	awscloud "flow/executor/batch/cloud"
 	"flow/executor/batch/infra"
+	"flow/executor/store"
 )
 
 // scope returns what a workflow names of AWS, and what of it is not known.
@@ -20,7 +20,7 @@ func (x *infrastructure) scope(f *runFlags) (*policy.Scope, []string, error) {
 		return nil, nil, err
 	}
 	c := &collector{scope: &policy.Scope{Workflow: x.workflow.Name, Region: x.cloud.Region(), LogGroups: []policy.LogGroup{{Name: policy.DefaultLogGroup}}}, infra: x.said}
-	if strings.HasPrefix(workDir, "s3://") {
+	if store.Is(workDir) {
 		c.files(strings.TrimSuffix(workDir, "/")+"/", true)
 	}
 	c.image(x.session.site.AgentImage)
@@ -102,13 +102,16 @@ func (c *collector) logs(of *engine.Container) {
 	}
 }
 
-// files notes a path, if it is one of S3.
+// files notes a path, if it is one of S3. Of a pattern it is what stands before the pattern.
 func (c *collector) files(path string, write bool) {
-	u, err := url.Parse(path)
-	if err != nil || u.Scheme != "s3" || u.Host == "" {
+	bucket, key, err := store.Split(path)
+	if err != nil {
 		return
 	}
-	c.scope.Files = append(c.scope.Files, policy.Files{Bucket: u.Host, Prefix: strings.TrimPrefix(u.Path, "/"), Write: write})
+	if i := strings.IndexAny(key, "*?["); i >= 0 && !write {
+		key = key[:i]
+	}
+	c.scope.Files = append(c.scope.Files, policy.Files{Bucket: bucket, Prefix: key, Write: write})
 }
 
 // ofECR are the images of ECR: ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG (ECR User

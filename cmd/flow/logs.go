@@ -26,6 +26,7 @@ type logCommand struct {
 
 	out    *bufio.Writer
 	term   view.Term
+	home   string   // directory of the state file
 	prefix bool     // say which task a line is of
 	jobs   executor // keeps the logs; nil: they are files
 	logs   map[string]attemptLog
@@ -97,6 +98,7 @@ func (l *logCommand) run(ctx context.Context, t target) error {
 	if err != nil {
 		return err
 	}
+	l.home = past.home()
 	l.out, l.term, l.prefix = bufio.NewWriterSize(l.stdout, longestLine), l.outTerm(), task < 0
 	every := followEvery
 	if past.run.Info().Executor == batchExecutor {
@@ -201,13 +203,14 @@ func (l *logCommand) open(run *engine.Run, t *engine.TaskStatus, attempt int) at
 	if l.jobs != nil {
 		return l.openRemote(run, t, attempt)
 	}
+	dir := hereDir(l.home, t.Dir)
 	if attempt == 0 {
-		attempt = lastAttempt(t.Dir)
+		attempt = lastAttempt(dir)
 	}
 	if attempt == 0 {
 		return nil
 	}
-	return &logFile{path: agent.LogPath(t.Dir, attempt)}
+	return &logFile{path: agent.LogPath(dir, attempt)}
 }
 
 // sameLog reports whether two are logs of the same attempt.

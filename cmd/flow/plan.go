@@ -31,6 +31,7 @@ depend on, and which steps are handed over at once or held until something is de
 		},
 	}
 	f.register(cmd.Flags())
+	a.registerReplace(cmd, f)
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 if something would run")
 	return cmd
 }
@@ -38,7 +39,7 @@ depend on, and which steps are handed over at once or held until something is de
 // A planReport is a plan with what is said about it.
 type planReport struct {
 	plan *engine.Plan
-	why  map[engine.StepName]map[string]int // why tasks are not CACHED, and of how many it is true
+	why  map[engine.StepName]map[string]*notCached // why tasks are not CACHED, by cause
 
 	batch *batchPlan // what it means to AWS Batch; nil: it is not for there
 }
@@ -67,18 +68,45 @@ func (a *app) plan(ctx context.Context, path string, f *runFlags, detailed bool)
 	return nil
 }
 
+// A notCached is a cause why tasks are not CACHED.
+type notCached struct {
+	tasks   int
+	why     string // of the first of them, in words
+	example string // which that is
+	differ  bool   // others have other words for it
+}
+
+// text says why: in words that are true of all.
+func (n *notCached) text(cause string) string {
+	if n.differ {
+		return fmt.Sprintf("%s (%s: %s)", cause, n.example, n.why[strings.Index(n.why, ": ")+2:])
+	}
+	return n.why
+}
+
+// noteWhy notes why a task is not CACHED: the cause, and that in words.
+func noteWhy(why map[string]*notCached, cause, words, task string) {
+	n := why[cause]
+	if n == nil {
+		n = &notCached{why: words, example: task}
+		why[cause] = n
+	}
+	n.tasks++
+	n.differ = n.differ || n.why != words
+}
+
 // comparedTasks is how many tasks of a step are compared with those of an earlier run.
 const comparedTasks = 1000
 
 // explain notes why tasks of the plan are not CACHED, against the run before.
 func (r *planReport) explain(before *engine.Run) {
-	r.why = map[engine.StepName]map[string]int{}
+	r.why = map[engine.StepName]map[string]*notCached{}
 	for i := range r.plan.Steps {
 		s := &r.plan.Steps[i]
 		if s.ToRun == 0 {
 			continue
 		}
-		why := map[string]int{}
+		why := map[string]*notCached{}
 		r.why[s.Step.Name] = why
 		n := 0
 		for task := range r.plan.Run.Select(s.Step.Name, engine.Pending, engine.Running).All() {
@@ -86,11 +114,11 @@ func (r *planReport) explain(before *engine.Run) {
 				break
 			}
 			if r.plan.Run.KeyParts(s.Step.Name, task) == nil {
-				why["its results are not cached"]++
+				noteWhy(why, "its results are not cached", "its results are not cached", "")
 				continue
 			}
 			c := compare(before, r.plan.Run, s.Step.Name, task)
-			why[c.why()]++
+			noteWhy(why, c.cause(), c.why(), r.plan.Run.Task(s.Step.Name, task).Name)
 		}
 	}
 }
@@ -193,9 +221,10 @@ func (r *planReport) writeWhy(w io.Writer, term view.Term) {
 	tasks := map[string]int{}
 	for i := range r.plan.Steps {
 		name := r.plan.Steps[i].Step.Name
-		for reason, n := range r.why[name] {
-			steps[reason] = append(steps[reason], fmt.Sprintf("%s (%s)", name, view.Plural(n, "task")))
-			tasks[reason] += n
+		for cause, n := range r.why[name] {
+			reason := n.text(cause)
+			steps[reason] = append(steps[reason], fmt.Sprintf("%s (%s)", name, view.Plural(n.tasks, "task")))
+			tasks[reason] += n.tasks
 		}
 	}
 	if len(tasks) > 0 {

@@ -54,7 +54,7 @@ func (r *planReport) data() *planJSON {
 		p := &r.plan.Steps[i]
 		s := &planStepJSON{
 			Step: string(p.Step.Name), FanOut: p.Step.FanOut, Cached: p.Cached, Absent: p.Absent, ToRun: p.ToRun,
-			Jobs: []planJobJSON{}, DependsOn: []planDepJSON{}, Held: p.Hold.Reason, Error: p.Err, NotCached: r.why[p.Step.Name],
+			Jobs: []planJobJSON{}, DependsOn: []planDepJSON{}, Held: p.Hold.Reason, Error: p.Err, NotCached: r.notCached(p.Step.Name),
 			Batch: r.batch.stepData(i),
 		}
 		if p.Size >= 0 {
@@ -68,6 +68,18 @@ func (r *planReport) data() *planJSON {
 		}
 		out.Cached += p.Cached
 		out.Steps = append(out.Steps, s)
+	}
+	return out
+}
+
+// notCached says why tasks of a step are not CACHED, and of how many it is true.
+func (r *planReport) notCached(step engine.StepName) map[string]int {
+	if len(r.why[step]) == 0 {
+		return nil
+	}
+	out := map[string]int{}
+	for cause, n := range r.why[step] {
+		out[n.text(cause)] += n.tasks
 	}
 	return out
 }

@@ -15,7 +15,7 @@ const tailTimeout = 3 * time.Second
 // tail returns a function that reads the last lines of the log of a failed task.
 func (s *session) tail(x engine.Executor) func(*engine.TaskStatus) []string {
 	if s.executor == localExecutor {
-		return func(t *engine.TaskStatus) []string { return logTailOf(t.Dir, logTail) }
+		return func(t *engine.TaskStatus) []string { return logTailOf(hereDir(s.home, t.Dir), logTail) }
 	}
 	return func(t *engine.TaskStatus) []string {
 		if t.Job == "" {

@@ -18,6 +18,7 @@ type runFlags struct {
 	workDir     string
 	maxParallel int
 	noCache     bool
+	replace     []string // steps
 	batch       batchFlags
 	machine     machineFlags
 	leave       detachFlags
@@ -28,7 +29,7 @@ type runFlags struct {
 func (f *runFlags) register(flags *pflag.FlagSet) {
 	f.vars.register(flags)
 	flags.StringVar(&f.site, "site", "", "run on site `NAME` of flow.config.hcl (also FLOW_SITE)")
-	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` for the files of tasks (default: the site's or the workflow's work_dir, else .flow/work)")
+	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` or s3://bucket/prefix for the files of tasks (default: the site's or the workflow's work_dir, else .flow/work)")
 	flags.IntVar(&f.maxParallel, "max-parallel", 0, "at most `N` tasks at a time")
 	flags.BoolVar(&f.noCache, "no-cache", false, "run every task, even if its result is known")
 	f.batch.register(flags)
@@ -119,6 +120,7 @@ on stdout, all else on stderr.`,
 		},
 	}
 	f.register(cmd.Flags())
+	a.registerReplace(cmd, f)
 	f.leave.register(cmd.Flags())
 	return cmd
 }

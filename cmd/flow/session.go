@@ -34,6 +34,8 @@ type session struct {
 	batch    batchFlags   // what flags said of AWS Batch, when the run was started and now
 	machine  machineFlags // with what the site says
 	journal  string       // path of the local executor's journal
+	filesAt  string       // work_dir of the run, once that is settled
+	objects  opener       // see store; nil: nobody has asked yet
 	id       engine.RunID
 	created  time.Time
 
@@ -187,17 +189,23 @@ func (s *session) start(ctx context.Context, driver *engine.Driver) (*engine.Run
 			return nil, err
 		}
 	}
-	for {
+	const most = 10 // who removes runs all the time is not to be fought
+	for try := 1; ; try++ {
 		drive := driver.Drive
 		if s.untilHanded {
 			drive = driver.HandOver
 		}
 		run, err := drive(ctx, s.id)
 		var removed *state.RemovedError
-		if !errors.As(err, &removed) {
+		if !errors.As(err, &removed) || try == most {
 			return run, err
 		}
 		// flow clean was faster: look again for what is known.
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(try) * 50 * time.Millisecond):
+		}
 	}
 }
 

@@ -19,9 +19,10 @@ import (
 // A place is where a task ran. Fields are only ever added to its JSON.
 type place struct {
 	Executor string      `json:"executor"`
-	Dir      string      `json:"dir,omitempty"`  // of a task on this machine
-	Logs     []placedLog `json:"logs,omitempty"` // likewise
-	Jobs     []placedJob `json:"jobs,omitempty"` // on AWS Batch, oldest first
+	Dir      string      `json:"dir,omitempty"`     // of a task on this machine
+	Scratch  string      `json:"scratch,omitempty"` // where it worked, if Dir is on S3
+	Logs     []placedLog `json:"logs,omitempty"`    // likewise
+	Jobs     []placedJob `json:"jobs,omitempty"`    // on AWS Batch, oldest first
 	Notes    []string    `json:"notes,omitempty"`
 }
 
@@ -45,7 +46,7 @@ func (a *app) placeOf(ctx context.Context, p *past, step engine.StepName, task i
 	case t.Hit != nil || t.Job == "":
 		return nil
 	case p.row.Executor != batchExecutor:
-		return localPlace(&t)
+		return localPlace(p.home(), &t)
 	}
 	pl := &place{Executor: batchExecutor}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
@@ -68,11 +69,15 @@ func (a *app) placeOf(ctx context.Context, p *past, step engine.StepName, task i
 	return pl
 }
 
-// localPlace is where a task on this machine ran.
-func localPlace(t *engine.TaskStatus) *place {
+// localPlace is where a task on this machine ran. home is the directory of the state.
+func localPlace(home string, t *engine.TaskStatus) *place {
 	pl := &place{Executor: localExecutor, Dir: t.Dir}
-	for n := range lastAttempt(t.Dir) {
-		pl.Logs = append(pl.Logs, placedLog{n + 1, agent.LogPath(t.Dir, n+1)})
+	here := hereDir(home, t.Dir)
+	if here != t.Dir {
+		pl.Scratch = here
+	}
+	for n := range lastAttempt(here) {
+		pl.Logs = append(pl.Logs, placedLog{n + 1, agent.LogPath(here, n+1)})
 	}
 	return pl
 }
@@ -133,7 +138,10 @@ func (pl *place) write(w io.Writer, now time.Time) error {
 	}
 	b.WriteByte('\n')
 	if pl.Executor == localExecutor {
-		fact("ran", "on this machine, in "+pl.Dir, "")
+		fact("ran", "on this machine, in "+cmp.Or(pl.Scratch, pl.Dir), "")
+		if pl.Scratch != "" {
+			fact("files", pl.Dir, "")
+		}
 		for _, l := range pl.Logs {
 			fact("log", fmt.Sprintf("of attempt %d: %s", l.Attempt, l.Path), "")
 		}

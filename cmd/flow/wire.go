@@ -13,10 +13,11 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/oklog/ulid/v2"
 
+	"flow/cmd/flow/internal/workdir"
 	"flow/dsl"
 	"flow/engine"
-	"flow/executor/agent"
 	"flow/executor/batch"
+	"flow/executor/store"
 	"flow/state"
 )
 
@@ -95,6 +96,10 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 	for _, st := range program.Workflow.Steps {
 		run.Steps = append(run.Steps, state.StepInfo{Name: st.Name, FanOut: st.FanOut})
 	}
+	run.Created = s.created
+	if err := s.workDirOf().Create(ctx, workdir.NewRecord(run, s.created)); err != nil {
+		return nil, err
+	}
 	if err := db.CreateRun(ctx, run); err != nil {
 		return nil, err
 	}
@@ -124,6 +129,7 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 	if err != nil {
 		return nil, err
 	}
+	s.filesAt = info.WorkDir
 	if site.Executor != "" && site.Executor != info.Executor && f.site != "" {
 		return nil, fmt.Errorf("run %s is on the executor %q, where its jobs are, and site %q is on %q", row.ID, info.Executor, site.Name, site.Executor)
 	}
@@ -132,12 +138,13 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 	}
 	if onlyEnd {
 		s.bindStored(info.Variables)
-	} else if _, err := s.bind(f, info.Variables); err != nil {
-		return nil, err
-	} else {
-		s.used = s.namesUsed(f, info.Variables)
+		return s, s.acquire(ctx)
 	}
-	return s, s.acquire(ctx)
+	if _, err := s.bind(f, info.Variables); err != nil {
+		return nil, err
+	}
+	s.used = s.namesUsed(f, info.Variables)
+	return s, s.acquireWithRecord(ctx, row, info)
 }
 
 // storedProgram loads the workflow of a run from the bytes that are kept with it.
@@ -225,27 +232,38 @@ func (s *session) bindStored(stored map[string]string) {
 // info is what the session's run is created with.
 func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, error) {
 	wf := template.Workflow()
+	replace, err := f.replaced(wf)
+	if err != nil {
+		return engine.RunInfo{}, err
+	}
 	workDir, err := s.workDir(f, wf)
 	if err != nil {
 		return engine.RunInfo{}, err
 	}
+	s.filesAt = workDir
 	return engine.RunInfo{
 		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: s.executor,
 		Variables: template.StoredVariables(),
-		Limits:    engine.Limits{MaxParallel: cmp.Or(f.maxParallel, s.site.MaxParallel), NoCache: f.noCache},
+		Limits:    engine.Limits{MaxParallel: cmp.Or(f.maxParallel, s.site.MaxParallel), NoCache: f.noCache, Replace: replace},
 	}, nil
 }
 
-// workDir returns where the files of a new run's tasks live.
+// workDir returns where the files of a new run's tasks live: an absolute path, or
+// s3://bucket/prefix.
 func (s *session) workDir(f *runFlags, wf *engine.Workflow) (string, error) {
 	workDir := wf.WorkDir
 	switch {
 	case f.workDir != "":
-		abs, err := filepath.Abs(f.workDir)
+		dir, err := dsl.CheckWorkDir(f.workDir)
 		if err != nil {
+			return "", fmt.Errorf("-work-dir: %w", err)
+		}
+		if store.Is(dir) {
+			return dir, nil
+		}
+		if workDir, err = filepath.Abs(dir); err != nil {
 			return "", err
 		}
-		workDir = abs
 	case s.site.WorkDir != "":
 		workDir = s.site.WorkDir
 	case workDir == filepath.Join(wf.Dir, stateDir, "work"): // the default: with the state
@@ -323,20 +341,20 @@ func (a *app) makePlan(ctx context.Context, path string, f *runFlags) (*planRepo
 	if err != nil {
 		return nil, err
 	}
-	files := &agent.Files{}
-	driver := &engine.Driver{Workflow: template.Workflow(), Template: template, Files: files}
 	var before *engine.Run
 	db, err := a.openState(true)
 	switch {
 	case err == nil:
 		defer db.Close()
-		files.Memo, driver.Cache = db, db
+		s.db = db
 		if before, err = a.earlier(ctx, db, info.Workflow, ""); err != nil {
 			return nil, err
 		}
 	case !errors.Is(err, engine.ErrNotFound):
 		return nil, err
 	}
+	files := s.files()
+	driver := &engine.Driver{Workflow: template.Workflow(), Template: template, Files: files, Cache: s.knownResults(files)}
 	plan, err := engine.NewPlan(ctx, driver, info)
 	if err != nil {
 		return nil, err
