@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"flow/executor/executortest/fetched"
 )
 
 // flowBinary is the command under test, built once.
@@ -46,30 +48,71 @@ func buildAndRun(m *testing.M) int {
 // publishes and remembers is gone after the test.
 type bench struct {
 	t    *testing.T
-	file string   // the copied workflow
-	dir  string   // its folder, where it publishes
-	temp string   // state and task files
-	on   []string // flags that say where runs go; nil: the embedded executor
+	file string // the copied workflow
+	dir  string // its folder, where it publishes
+	temp string // state and task files
+	on   place
 }
 
-// onEach runs a test on the embedded executor, and on AWS Batch as flow emulate has it, with
-// its jobs as processes: the same files, and the same results.
-func onEach(t *testing.T, test func(t *testing.T, on []string)) {
+// A place is where runs go; the zero value is the embedded executor.
+type place struct {
+	flags   []string
+	env     []string // of flow
+	workDir string   // "": a directory of the bench
+}
+
+// few returns all of some variants of a workflow, or where each takes longer the last one.
+func (p place) few(variants ...string) []string {
+	if p.workDir != "" {
+		return variants[len(variants)-1:]
+	}
+	return variants
+}
+
+// Where tests run: on the embedded executor, on AWS Batch as flow emulate has it, with its
+// jobs as processes, and there with all files on S3.
+const (
+	local = "local"
+	batch = "batch"
+	s3    = "s3"
+)
+
+// onEach runs a test in several places: the same workflow, and the same results. What takes
+// long is on AWS Batch only with its files on S3.
+func onEach(t *testing.T, test func(t *testing.T, on place), places ...string) {
 	t.Parallel()
-	t.Run("local", func(t *testing.T) {
-		t.Parallel()
-		test(t, nil)
-	})
-	t.Run("batch", func(t *testing.T) {
-		t.Parallel()
-		test(t, []string{"--executor", "batch", "--endpoint", emulate(t), "--queue", "q", "--image", "debian:12", "--poll", "100ms"})
-	})
+	for _, name := range places {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, placeOf(t, name))
+		})
+	}
+}
+
+func placeOf(t *testing.T, name string) place {
+	t.Helper()
+	switch name {
+	case batch:
+		return place{flags: batchFlags(emulate(t, nil))}
+	case s3:
+		server := fetched.S3(t)
+		server.MakeBucket("lab")
+		// The server is reached as the agent is told; who may use it, a role would say.
+		url := emulate(t, server.Env(), "--task-env", "AWS_ACCESS_KEY_ID", "--task-env", "AWS_SECRET_ACCESS_KEY")
+		return place{flags: batchFlags(url), env: server.Env(), workDir: "s3://lab/flow"}
+	}
+	return place{}
+}
+
+func batchFlags(url string) []string {
+	return []string{"--executor", "batch", "--endpoint", url, "--queue", "q", "--image", "debian:12", "--poll", "100ms"}
 }
 
 // emulate starts a flow emulate with a queue "q" and returns its URL.
-func emulate(t *testing.T) string {
+func emulate(t *testing.T, env []string, more ...string) string {
 	t.Helper()
-	cmd := exec.Command(flowBinary, "emulate", "--listen", "127.0.0.1:0", "--queue", "q")
+	cmd := exec.Command(flowBinary, append([]string{"emulate", "--listen", "127.0.0.1:0", "--queue", "q"}, more...)...)
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -144,9 +187,14 @@ func (b *bench) flow(want int, args ...string) string {
 	defer cancel()
 	args = append(args, "--state", filepath.Join(b.temp, "flow.db"))
 	if args[0] == "run" || args[0] == "plan" {
-		args = append(append(args, "--work-dir", filepath.Join(b.temp, "work")), b.on...)
+		workDir := b.on.workDir
+		if workDir == "" {
+			workDir = filepath.Join(b.temp, "work")
+		}
+		args = append(append(args, "--work-dir", workDir), b.on.flags...)
 	}
 	cmd := exec.CommandContext(ctx, flowBinary, args...)
+	cmd.Env = append(os.Environ(), b.on.env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
 	cmd.WaitDelay = time.Minute
 	cmd.Dir = b.temp
@@ -242,9 +290,9 @@ func TestValidateAndPlan(t *testing.T) {
 }
 
 // The variants were found the same with one process per step and no engine at all.
-func TestGenomeLambda(t *testing.T) { onEach(t, checkGenomeLambda) }
+func TestGenomeLambda(t *testing.T) { onEach(t, checkGenomeLambda, local, s3) }
 
-func checkGenomeLambda(t *testing.T, on []string) {
+func checkGenomeLambda(t *testing.T, on place) {
 	b := setUp(t, "genome", lambdaData, genomeTools)
 	b.on = on
 	want := read(t, "genome/expected/lambda.txt")
@@ -255,7 +303,7 @@ func checkGenomeLambda(t *testing.T, on []string) {
 	}
 
 	vcfs := map[string]string{}
-	for _, shards := range []string{"1", "8"} {
+	for _, shards := range on.few("1", "8") {
 		b.run("shards=" + shards)
 		if diff := cmp.Diff(want, b.published("lambda/summary.txt")); diff != "" {
 			t.Errorf("%s shards: summary (-want +got):\n%s", shards, diff)
@@ -265,14 +313,14 @@ func checkGenomeLambda(t *testing.T, on []string) {
 		}
 		vcfs[shards] = sumOf(b.published("lambda/variants.vcf.gz"))
 	}
-	if vcfs["1"] != vcfs["8"] {
+	if one, ok := vcfs["1"]; ok && one != vcfs["8"] {
 		t.Errorf("the VCF is %s of one shard, and %s of eight", vcfs["1"], vcfs["8"])
 	}
 
 	// The steps that the shards do not concern were known already: the index, the
 	// reads, and the regions.
 	first := b.statuses()
-	if first["CACHED"] != 3 {
+	if len(vcfs) > 1 && first["CACHED"] != 3 {
 		t.Errorf("8 shards after 1: tasks %v, want 3 CACHED", first)
 	}
 
@@ -311,9 +359,9 @@ func TestGenomeSAureus(t *testing.T) {
 }
 
 // The workflow compares frames and SSIM itself: without that it does not succeed.
-func TestVideo(t *testing.T) { onEach(t, checkVideo) }
+func TestVideo(t *testing.T) { onEach(t, checkVideo, local, s3) }
 
-func checkVideo(t *testing.T, on []string) {
+func checkVideo(t *testing.T, on place) {
 	b := setUp(t, "video", cityData, videoTools)
 	b.on = on
 	b.run()
@@ -357,12 +405,12 @@ func TestVideoRejectsBadQuality(t *testing.T) {
 	}
 }
 
-func TestNightly(t *testing.T) { onEach(t, checkNightly) }
+func TestNightly(t *testing.T) { onEach(t, checkNightly, local, batch, s3) }
 
-func checkNightly(t *testing.T, on []string) {
+func checkNightly(t *testing.T, on place) {
 	b := setUp(t, "nightly", nightlyData, nightlyTools)
 	b.on = on
-	for _, parts := range []string{"1", "24"} {
+	for _, parts := range on.few("1", "24") {
 		b.run("parts=" + parts)
 		if got, want := sumOf(b.published("2001-03-15/report.csv")), "923bd44cf0e968cef3ac2916c8855e3f"; got != want {
 			t.Errorf("%s files: md5 of report.csv is %s, want %s", parts, got, want)
@@ -408,9 +456,9 @@ func TestNightlyRejects(t *testing.T) {
 }
 
 // One file that cannot be validated is tolerated, and missing in the report; two are not.
-func TestNightlyTolerates(t *testing.T) { onEach(t, checkNightlyTolerates) }
+func TestNightlyTolerates(t *testing.T) { onEach(t, checkNightlyTolerates, local, batch) }
 
-func checkNightlyTolerates(t *testing.T, on []string) {
+func checkNightlyTolerates(t *testing.T, on place) {
 	b := setUp(t, "nightly", nightlyData, nightlyTools)
 	b.on = on
 	rules := read(t, "nightly/validate.awk")

@@ -59,7 +59,7 @@ step "work" {
 
 const batchKillTasks = 1 + 5 + 5 + 3 + 1 + 3
 
-var batchKills = flag.Int("batch.kills", 1000, "how often TestBatchKilledAnywhere kills flow")
+var batchKills = flag.Int("batch.kills", 0, "how often TestBatchKilledAnywhere kills flow; 0: 1000 times, with -short 20")
 
 // TestBatchKilledAnywhere kills the processes that drive runs on a Batch that loses answers,
 // throttles, breaks, and lists jobs late. The files that tasks write into, and the list of
@@ -67,7 +67,7 @@ var batchKills = flag.Int("batch.kills", 1000, "how often TestBatchKilledAnywher
 // known to nobody.
 func TestBatchKilledAnywhere(t *testing.T) {
 	t.Parallel()
-	const drivers = 10
+	kills, drivers := often(*batchKills, 1000, 20), often(0, 10, 3)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	lag, doubt := "20s", "25s"
@@ -77,7 +77,7 @@ func TestBatchKilledAnywhere(t *testing.T) {
 	c := newCloud(t, "--runner", "process", "--keep-jobs", "0", "--chaos", fmt.Sprintf("lost-reply=5%%,5xx=5%%,throttle=50/s,list-lag=%s,seed=%d", lag, seed%1000))
 	c.flags = append(c.flags, "-doubt", doubt)
 	var left atomic.Int64
-	left.Store(int64(*batchKills))
+	left.Store(int64(kills))
 	var all sync.WaitGroup
 	var ended atomic.Int64
 	begun := time.Now()
@@ -91,7 +91,8 @@ func TestBatchKilledAnywhere(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d kills of %d runs in %v; calls: %v", *batchKills, ended.Load(), time.Since(begun).Round(time.Second), c.calls())
+	t.Logf("%d kills of %d runs in %v; calls: %v", kills, ended.Load(), time.Since(begun).Round(time.Second), c.calls())
+	c.calm()
 	c.oracle()
 }
 

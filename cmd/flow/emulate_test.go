@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,8 +36,15 @@ type emulation struct {
 
 func startEmulation(t testing.TB, args ...string) *emulation {
 	t.Helper()
+	return startEmulationWith(t, nil, os.Stderr, args...)
+}
+
+// startEmulationWith has the emulator write to stderr, with more variables in its environment.
+func startEmulationWith(t testing.TB, env []string, stderr io.Writer, args ...string) *emulation {
+	t.Helper()
 	e := &emulation{t: t, cmd: exec.Command("flow", append([]string{"emulate", "--listen", "127.0.0.1:0"}, args...)...)}
-	e.cmd.Stderr = os.Stderr
+	e.cmd.Env = append(os.Environ(), env...)
+	e.cmd.Stderr = stderr
 	out, err := e.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -243,5 +251,40 @@ func TestEmulateCredentials(t *testing.T) {
 		if !errors.As(err, &api) || api.ErrorCode() != test.want {
 			t.Errorf("with others: %v, want %s", err, test.want)
 		}
+	}
+}
+
+// What -task-env says every container has, and nobody else is told: neither clients nor what
+// is kept.
+func TestEmulateTaskEnv(t *testing.T) {
+	t.Setenv("FROM_HERE", "canary2")
+	dir := filepath.Join(t.TempDir(), "state")
+	e := startEmulation(t, "--state", dir, "--task-env", "GIVEN=canary1", "--task-env", "FROM_HERE")
+	c := e.client("any", "any")
+	e.prepare(c, `can=can; test "$GIVEN $FROM_HERE" = "${can}ary1 ${can}ary2"`)
+	id := e.submit(c, &batch.SubmitJobInput{})
+	job := e.await(c, id, succeeded, failed)
+	if job.Status != succeeded {
+		t.Fatalf("it is %s: %s", job.Status, aws.ToString(job.StatusReason))
+	}
+	b, err := json.Marshal(job)
+	if err != nil || strings.Contains(string(b), "canary") {
+		t.Errorf("%v: it is described as %s", err, b)
+	}
+	if err := e.end(os.Interrupt); err != nil {
+		t.Error(err)
+	}
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		if strings.Contains(string(b), "canary") {
+			t.Errorf("%s has it", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

@@ -11,10 +11,12 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/batch"
 	"github.com/aws/aws-sdk-go-v2/service/batch/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 
+	"flow/dsl"
 	"flow/executor/executortest/fetched"
 )
 
@@ -117,7 +119,7 @@ func TestInfraKilled(t *testing.T) {
 	moto := fetched.Moto(t, "MOTO_IAM_LOAD_MANAGED_POLICIES=true")
 	b.env = []string{"AWS_ENDPOINT_URL_IAM=" + moto}
 	b.signalled(syscall.SIGKILL)
-	if said := b.infra(0, "apply", "-auto-approve"); !strings.Contains(said, "Done: 1 created, 0 changed, 0 replaced, 0 deleted.") {
+	if said := b.infra(0, "apply", "-auto-approve"); !strings.Contains(said, "Done: 1 created, 0 changed, 0 replaced, 0 deleted.") || strings.Contains(said, "put-role-policy") {
 		t.Errorf("the second apply says:\n%s", said)
 	}
 	if said := b.infra(0, "plan", "-detailed-exitcode"); !strings.HasPrefix(said, "No changes.") {
@@ -130,10 +132,12 @@ func TestInfraKilled(t *testing.T) {
 		}
 	}
 	b.infra(0, "destroy", "-auto-approve")
+	client := iam.New(iam.Options{Region: "us-east-1", BaseEndpoint: &moto, Credentials: keys("any", "any")})
+	b.onS3(client)
+	b.infra(0, "destroy", "-auto-approve")
 	if left := b.environments(); len(left) > 0 {
 		t.Errorf("%d environments are left", len(left))
 	}
-	client := iam.New(iam.Options{Region: "us-east-1", BaseEndpoint: &moto, Credentials: keys("any", "any")})
 	roles, err := client.ListRoles(t.Context(), &iam.ListRolesInput{})
 	if err != nil {
 		t.Fatal(err)
@@ -141,6 +145,36 @@ func TestInfraKilled(t *testing.T) {
 	profiles, err := client.ListInstanceProfiles(t.Context(), &iam.ListInstanceProfilesInput{})
 	if err != nil || len(roles.Roles)+len(profiles.InstanceProfiles) > 0 {
 		t.Errorf("of IAM there is left: %v %v %v", roles.Roles, profiles.InstanceProfiles, err)
+	}
+}
+
+// onS3 makes it for a site whose files are on S3: what flow says then allows the role of the
+// instances to reach them.
+func (b *infraBench) onS3(client *iam.Client) {
+	t := b.killBench.t
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(b.dir, dsl.ConfigName), []byte("site \"aws\" { work_dir = \"s3://files/flow\" }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	said := b.infra(0, "apply", "-site", "aws", "-auto-approve")
+	for _, want := range []string{
+		"flow infra policy -site aws -for job > files.json", "aws iam put-role-policy --role-name flow-lab-us-east-1-instance --policy-name flow-files --policy-document file://files.json",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("an apply for files on S3 says:\n%s\nwant %s", said, want)
+		}
+	}
+	document := b.infra(0, "policy", "-site", "aws", "-for", "job", "-account", "111122223333")
+	if !strings.Contains(document, `"arn:aws:s3:::files/flow/*"`) {
+		t.Errorf("the policy is\n%s", document)
+	}
+	if _, err := client.PutRolePolicy(t.Context(), &iam.PutRolePolicyInput{
+		RoleName: aws.String("flow-lab-us-east-1-instance"), PolicyName: aws.String("flow-files"), PolicyDocument: &document,
+	}); err != nil {
+		t.Error(err)
+	}
+	if said := b.infra(0, "apply", "-site", "aws", "-auto-approve"); !strings.HasPrefix(said, "No changes.") || strings.Contains(said, "put-role-policy") {
+		t.Errorf("the next apply says:\n%s", said)
 	}
 }
 

@@ -59,6 +59,7 @@ output "all" { value = step.merge.outputs.all }
 type killBench struct {
 	t   testing.TB
 	dir string
+	env []string // of commands, over the test's own
 }
 
 // command returns the command of a new process.
@@ -70,6 +71,7 @@ func (b *killBench) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(self)
 	cmd.Args = append([]string{"flow"}, args...) // see testscript.Main
 	cmd.Dir = b.dir
+	cmd.Env = append(os.Environ(), b.env...)
 	return cmd
 }
 
@@ -132,7 +134,19 @@ func (b *killBench) begins(run string) map[string]int {
 	return n
 }
 
-var killTimes = flag.Int("kills", 20, "how often TestKilledAnywhere kills flow")
+var killTimes = flag.Int("kills", 0, "how often TestKilledAnywhere kills flow; 0: 20 times, with -short 4")
+
+// often returns how often to do something: as a flag says, or else, of two numbers, the one
+// for a whole test or the one for -short.
+func often(said, whole, short int) int {
+	switch {
+	case said > 0:
+		return said
+	case testing.Short():
+		return short
+	}
+	return whole
+}
 
 // TestKilledAnywhere kills the process that drives a run, at random moments and without
 // warning, and resumes the run each time. It must end SUCCEEDED with the same result, and
@@ -140,7 +154,7 @@ var killTimes = flag.Int("kills", 20, "how often TestKilledAnywhere kills flow")
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	const tasks = 24
-	kills := *killTimes
+	kills := often(*killTimes, 20, 4)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))

@@ -56,7 +56,7 @@ bad      a\x1b[2J\nb
 func TestKeyChanges(t *testing.T) {
 	before := []engine.KeyPart{{Name: "script", Value: "a"}, {Name: "env OLD", Value: "1"}, {Name: "input reads", Value: "sha256:1"}}
 	now := []engine.KeyPart{{Name: "script", Value: "b"}, {Name: "input reads", Value: "sha256:1"}, {Name: "env NEW", Value: "2"}}
-	want := []keyChange{{"script", "a", "b"}, {"env NEW", "", "2"}, {"env OLD", "1", ""}}
+	want := []keyChange{{"script", "a", "b", "script: 1 line changed"}, {"env NEW", "", "2", "env.NEW: (none) -> 2"}, {"env OLD", "1", "", "env.OLD: 1 -> (none)"}}
 	if diff := cmp.Diff(want, keyChanges(before, now)); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

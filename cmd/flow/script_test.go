@@ -2,17 +2,21 @@ package main
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"flow/executor/executortest/fetched"
 	"flow/executor/local"
 )
 
@@ -24,6 +28,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command as people do: each file in testdata/script is a session in
 // a directory of its own.
 func TestScripts(t *testing.T) {
+	s3 := s3Scripts{start: sync.OnceValue(func() *fetched.S3Server { return fetched.S3(t) })}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
@@ -42,8 +47,39 @@ func TestScripts(t *testing.T) {
 			"emulate":  emulate,
 			"chaos":    chaos,
 			"admin":    admin,
+			"s3":       s3.command,
 		},
+		Condition: s3.condition,
 	})
+}
+
+// s3Scripts are the scripts with files on S3: they share a server, which is started when the
+// first of them asks for it.
+type s3Scripts struct{ start func() *fetched.S3Server }
+
+// condition is [s3]: there is a server, or there must be one.
+func (s *s3Scripts) condition(name string) (bool, error) {
+	if name != "s3" {
+		return false, fmt.Errorf("unknown condition %q", name)
+	}
+	_, err := os.Stat(fetched.Path("bin", "versitygw"))
+	return err == nil || os.Getenv("CI") != "", nil
+}
+
+// command makes a bucket for the script, s3 NAME, and has what follows find it: S3 is the URI
+// of the bucket, and S3DIR the directory with its objects.
+func (s *s3Scripts) command(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: s3 BUCKET")
+	}
+	server := s.start()
+	server.MakeBucket(args[0])
+	for _, kv := range server.Env() {
+		name, value, _ := strings.Cut(kv, "=")
+		ts.Setenv(name, value)
+	}
+	ts.Setenv("S3", "s3://"+args[0])
+	ts.Setenv("S3DIR", filepath.Join(server.Dir, args[0]))
 }
 
 // exitCode runs a command that must end with a certain code: exitcode 4 flow run x.hcl.
