@@ -140,8 +140,8 @@ proxy = NONE
 }
 
 // redunPatience is how long redun may go without a job; on an idle machine all of it takes
-// a tenth of that.
-const redunPatience = 90 * time.Second
+// a third of that.
+const redunPatience = 30 * time.Second
 
 // redun runs redun, and again if it waits for ever though all its jobs have ended: the
 // thread in which it looks at jobs ends when there are none, and may do so while the next

@@ -31,8 +31,12 @@ func TestExamples(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			ep := start(t)
+			env := environ(t, ep)
 			cmd := exec.Command(bin, "-u", "testdata/examples.py", kind, c.folder)
-			cmd.Env = environ(t, ep)
+			if kind == "cli" {
+				cmd.Args = append(cmd.Args, loadedCLI(t, bin, env))
+			}
+			cmd.Env = env
 			if out := run(t, cmd); !regexp.MustCompile(c.want).MatchString(out) {
 				t.Errorf("not %s", c.want)
 			}

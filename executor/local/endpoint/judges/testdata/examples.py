@@ -14,7 +14,7 @@ import tempfile
 
 from common import *
 
-kind, folder = sys.argv[1:]
+kind, folder = sys.argv[1:3]
 examples = {}  # operation to a list of (what to do, answer as printed)
 played = 0
 
@@ -114,7 +114,7 @@ def ask(operation, given, change):
         answer.pop("ResponseMetadata")
         return answer
     command = shlex.split(change(given))
-    command[0] = os.path.join(os.path.dirname(sys.executable), "aws")
+    command[0] = sys.argv[3]  # the CLI
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return json.loads(out) if out.strip() else {}
 
