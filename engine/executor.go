@@ -201,6 +201,10 @@ const (
 	ReasonOutputMissing = "OutputMissing: "        // prefix of the container reason, by flow's agent
 	ReasonStageIn       = "StageInError: "         // likewise
 	ReasonInLog         = "see the end of the log" // behind such a prefix, where Batch knows no more than a number
+
+	// ReasonTwin begins the container reason of a job that found its attempt claimed by
+	// another one: it was submitted twice, since Batch did not show the first in time.
+	ReasonTwin = "another job runs this attempt"
 )
 
 // LogOptions say which part of a log is wanted.

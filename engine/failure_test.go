@@ -36,3 +36,34 @@ func TestReasonOfAgent(t *testing.T) {
 		}
 	}
 }
+
+// A job whose attempt belongs to a twin that nobody knows of has not failed: what the twin has
+// left counts, and else the task is tried again, at no cost to its own retries.
+func TestTwin(t *testing.T) {
+	for name, whole := range map[string]bool{"the twin has succeeded": true, "it is ended": false} {
+		t.Run(name, func(t *testing.T) {
+			s, d := newScript(&engine.Step{Name: "a", Outputs: []engine.OutputDecl{{Name: "o", Kind: engine.OutputFile}}})
+			s.tasks("a", 1, &engine.TaskSpec{Command: []string{"x"}, NoCache: true, Outputs: []engine.Output{{Name: "o", Kind: engine.OutputFile, Path: "o"}}, Retry: engine.Retry{Attempts: 2, Rules: []engine.RetryRule{{ExitCode: "1"}}}})
+			run := s.load(t, d)
+			s.tick(t, d, 0)
+			s.ends(1, nil, engine.JobFailed, engine.ReasonExited, 224)
+			s.jobs[0].Reason, s.jobs[0].Started = engine.ReasonTwin+", and so on", s.now
+			dir := "/w/" + string(simRun) + "/a/_"
+			if whole {
+				s.files[dir] = &engine.Manifest{Attempt: 1}
+			}
+			s.tick(t, d, time.Minute)
+			if !whole {
+				if got := s.specs[len(s.specs)-1]; len(s.specs) != 2 || got.Attempt != 2 {
+					t.Fatalf("%d jobs, the last begins with attempt %d", len(s.specs), got.Attempt)
+				}
+				s.files[dir] = &engine.Manifest{Attempt: 2}
+				s.ends(2, nil, engine.JobSucceeded, engine.ReasonExited, 0)
+				s.tick(t, d, time.Minute)
+			}
+			if got := run.Task("a", 0); got.Status != engine.Succeeded {
+				t.Errorf("the task is %s: %s", got.Status, got.Reason)
+			}
+		})
+	}
+}

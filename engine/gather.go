@@ -99,8 +99,31 @@ func (g *gathered) add(ctx context.Context, i int, job *Job) error {
 		if last.ExitCode != nil && (last.Reason == "" || strings.HasSuffix(last.Reason, ReasonInLog)) { // the agent has only a number to say why
 			last.Reason = cmp.Or(g.d.Files.Failure(ctx, g.d.run.dir(s, i), tries), last.Reason)
 		}
+		if isTwin(&last) {
+			return g.addTwin(ctx, i, job, &last, tries, before)
+		}
 		g.fail(i, s.spec(i), &last, tries, infra, before)
 	}
+	return nil
+}
+
+// addTwin notes that the attempts of task i belong to a job that nobody knows of. If that has
+// succeeded, so has the task; else the sweep ends it, and the task is tried again in an
+// attempt of its own, which costs it none.
+func (g *gathered) addTwin(ctx context.Context, i int, job *Job, last *JobAttempt, tries int, before *Usage) error {
+	s := g.j.step
+	g.d.sweepBy(g.d.Clock.Now())
+	if len(s.spec(i).Outputs) > 0 {
+		m, err := g.manifest(ctx, i)
+		switch {
+		case err == nil && m.Attempt >= g.j.plan.Attempt:
+			g.succeed(i, job, m.Attempt, 0, m.Outputs, before)
+			return nil
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return ctx.Err() // no news; the job is looked at again
+		}
+	}
+	g.fail(i, s.spec(i), last, tries, max(len(job.Attempts), 1), before)
 	return nil
 }
 

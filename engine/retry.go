@@ -137,6 +137,9 @@ func isInfra(statusReason string) bool {
 	return strings.HasPrefix(statusReason, ReasonHostLost) || strings.HasPrefix(statusReason, ReasonSpotFargate)
 }
 
+// isTwin reports whether a try was none, since another job had its attempt.
+func isTwin(a *JobAttempt) bool { return strings.HasPrefix(a.Reason, ReasonTwin) }
+
 // verdict is what becomes of a task whose job has FAILED.
 type verdict struct {
 	outcome Outcome
@@ -160,6 +163,12 @@ func judge(spec *TaskSpec, last *JobAttempt, used, infra int) verdict {
 		return verdict{outcome: TaskRetrying}
 	}
 	failed := verdict{outcome: TaskFailed}
+	switch {
+	case isTwin(last) && infra > maxInfra:
+		return failed
+	case isTwin(last): // whatever the rules: nothing of the task has run
+		return verdict{outcome: TaskRetrying}
+	}
 	if used >= max(spec.Retry.Attempts, 1) {
 		return failed
 	}

@@ -193,7 +193,7 @@ func agentResult(task, first engine.ContainerResult) engine.ContainerResult {
 	case agent.ExitStageOut:
 		task.Reason = agent.StageOut + engine.ReasonInLog
 	case agent.ExitClaimed:
-		task.Reason = "another job runs this attempt, and the command was not started"
+		task.Reason = engine.ReasonTwin + ", and the command was not started"
 	}
 	return task
 }
