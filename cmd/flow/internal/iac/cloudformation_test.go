@@ -3,7 +3,6 @@ package iac_test
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"flow/cmd/flow/internal/iac"
 	"flow/executor/batch/infra"
+	"flow/executor/executortest/fetched"
 )
 
 // formations are the kinds of CloudFormation's types.
@@ -140,10 +140,7 @@ func TestCloudFormationIsStable(t *testing.T) {
 // CloudFormation's own schemas, as cfn-lint has them, allow what is written.
 func TestCloudFormationLint(t *testing.T) {
 	t.Parallel()
-	lint, err := exec.LookPath("cfn-lint")
-	if err != nil {
-		t.Skip("cfn-lint is missing")
-	}
+	lint := fetched.Need(t, fetched.Path("engines", "bin", "cfn-lint"))
 	text, err := iac.CloudFormation(stack(t, full()))
 	if err != nil {
 		t.Fatal(err)
