@@ -13,6 +13,11 @@
 //	    1.error       on AWS Batch: why it failed around its command, if it did
 //	    result -> 1   the attempt that succeeded
 //
+// With work_dir on S3 these are objects; `result` has the number of the attempt, and the
+// working directory is on the machine where the command runs. What is kept of a task is
+// reached by `records`, which has an implementation for directories and one for objects.
+// Inputs are found by a resolver (resolve.go) and brought by a stager (stage_*.go).
+//
 // The caller runs the command between [Agent.Begin] and [Attempt.Finish], in whatever
 // way it likes: as a process, in a container, on another machine.
 package agent
