@@ -61,7 +61,7 @@ func (r *Run) apply(e *Event) error {
 	case RunEnded:
 		r.status, r.reason, r.cause, r.results, r.ended = e.Status, e.Reason, e.Cause, e.Results, e.At
 		return nil
-	case JobAccepted, JobRefused, JobInDoubt, JobEnded, JobLost:
+	case JobAccepted, JobStarts, JobRefused, JobInDoubt, JobEnded, JobLost:
 		return r.applyJob(e)
 	}
 	s := r.step(e.Step)
@@ -93,6 +93,7 @@ func (r *Run) apply(e *Event) error {
 		for i := range e.Tasks.All() {
 			if !s.task[i].Ended() {
 				s.set(i, Running)
+				s.begun[i], s.stopped[i] = e.At.UnixMilli(), 0 // until its end tells it exactly
 			}
 		}
 	case TasksEnded:
@@ -187,7 +188,7 @@ func (r *Run) applyPlanned(s *stepState, e *Event) error {
 		return fmt.Errorf("job %d of step %q is out of order, or has no plan", e.Job, s.Name)
 	}
 	r.swept = false
-	j := &jobState{n: e.Job, step: s, tasks: e.Tasks, plan: e.Plan, open: e.Tasks.Len()}
+	j := &jobState{n: e.Job, step: s, tasks: e.Tasks, plan: e.Plan, open: e.Tasks.Len(), planned: e.At.UnixMilli()}
 	r.jobs = append(r.jobs, j)
 	r.live = append(r.live, j)
 	s.live = append(s.live, j)
@@ -216,7 +217,10 @@ func (r *Run) applyJob(e *Event) error {
 	r.doubted = r.doubted || e.Kind == JobInDoubt || e.Kind == JobLost
 	switch e.Kind {
 	case JobAccepted:
-		j.state, j.id = jobAccepted, e.JobID
+		j.state, j.id, j.accepted = jobAccepted, e.JobID, e.At.UnixMilli()
+		return nil
+	case JobStarts:
+		j.starting = e.startingSince()
 		return nil
 	case JobInDoubt:
 		j.state, j.since = jobInDoubt, e.At
@@ -225,7 +229,7 @@ func (r *Run) applyJob(e *Event) error {
 	if j.state == jobOver {
 		return fmt.Errorf("job %d is over already", j.n)
 	}
-	j.state = jobOver
+	j.state, j.ended = jobOver, e.At.UnixMilli()
 	r.over++
 	r.settled += j.spent()
 	s.live = slices.DeleteFunc(s.live, func(l *jobState) bool { return l == j })
@@ -302,7 +306,8 @@ func (r *Run) leaveJob(s *stepState, i int) {
 func (r *Run) applyEnded(s *stepState, e *Event) error {
 	n := e.Tasks.Len()
 	if (len(e.Attempts) > 1 && len(e.Attempts) != n) || (e.Outputs != nil && len(e.Outputs) != n) ||
-		(e.Started != nil && len(e.Started) != n) || (e.Stopped != nil && len(e.Stopped) != n) {
+		(e.Started != nil && len(e.Started) != n) || (e.Stopped != nil && len(e.Stopped) != n) ||
+		(e.Memory != nil && len(e.Memory) != n) || (e.CPU != nil && len(e.CPU) != n) {
 		return fmt.Errorf("step %q: its lists do not fit its tasks", s.Name)
 	}
 	if e.Job > 0 && e.Job <= len(r.jobs) {
@@ -328,6 +333,7 @@ func (r *Run) applyEnded(s *stepState, e *Event) error {
 		if e.Started != nil {
 			s.begun[i] = e.Started[k]
 			s.begins(millis(e.Started[k]))
+			s.uses(i, e.Used(k))
 		}
 		if e.Stopped != nil {
 			s.stopped[i] = e.Stopped[k]
@@ -414,6 +420,8 @@ func (r *Run) resetTasks(s *stepState, tasks Ranges) {
 		delete(s.after, i)
 		delete(s.values, i)
 		delete(s.hits, i)
+		s.begun[i], s.stopped[i] = 0, 0
+		s.uses(i, Used{})
 		s.setDetail(i, TaskDetail{})
 	}
 	s.status, s.reason, s.cause, s.ended = Running, "", "", time.Time{}

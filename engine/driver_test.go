@@ -135,7 +135,7 @@ func (s *script) Describe(_ context.Context, ids []engine.JobID) (out []engine.J
 				out = append(out, *j)
 			default:
 				c := s.child(j, k)
-				c.Attempts = []engine.JobAttempt{{ExitCode: c.ExitCode, StatusReason: c.StatusReason, Started: s.now, Stopped: s.now}}
+				c.Attempts = []engine.JobAttempt{{ExitCode: c.ExitCode, StatusReason: c.StatusReason, Started: s.now, Stopped: s.now, Used: c.Used}}
 				if tries := s.tries[id]; tries != nil {
 					c.Attempts = tries
 				}
@@ -150,6 +150,7 @@ func (s *script) child(j *engine.Job, k int) engine.Job {
 	c := engine.Job{ID: j.ID.Child(k), Status: j.Status, StatusReason: j.StatusReason, Started: s.now, Stopped: s.now}
 	if own := s.status[c.ID]; own != nil {
 		c.Status, c.StatusReason, c.ExitCode, c.Terminated = own.Status, own.StatusReason, own.ExitCode, own.Terminated
+		c.Used = own.Used
 	}
 	return c
 }

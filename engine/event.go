@@ -34,13 +34,16 @@ type Event struct {
 	JobID JobID    `json:"job_id,omitempty"`
 
 	// TasksEnded: the same for all Tasks, or in their order. JobLost has Attempts, one
-	// element, if the job had been accepted: what its tasks may have used.
+	// element, if the job had been accepted: what its tasks may have used. JobStarts has
+	// Started, one element.
 	Outcome  Outcome   `json:"outcome,omitempty"`
 	ExitCode *int      `json:"exit_code,omitempty"`
 	Attempts []int     `json:"attempts,omitempty"` // tries so far, over all jobs; one element: of every task
 	Infra    int       `json:"infra,omitempty"`    // tries among them that infrastructure spoiled
 	Started  Times     `json:"started,omitempty"`  // of the last try
 	Stopped  Times     `json:"stopped,omitempty"`
+	Memory   Amounts   `json:"memory,omitempty"`  // peak of the last try in bytes, as Started; 0: not known; negative: see Used.Memory
+	CPU      Amounts   `json:"cpu,omitempty"`     // that the last try used, in ms, likewise
 	Outputs  []Values  `json:"outputs,omitempty"` // nil: no task has any
 	After    time.Time `json:"after,omitzero"`    // Retrying: not before
 	Rule     string    `json:"rule,omitempty"`    // Retrying: the class of the rule that said so
@@ -75,6 +78,7 @@ const (
 	JobAccepted Kind = "JobAccepted" // Job has JobID
 	JobRefused  Kind = "JobRefused"  // Job was surely not accepted: Reason; its tasks are without a job again
 	JobInDoubt  Kind = "JobInDoubt"  // nobody knows whether Job was accepted, or will know: it is submitted again
+	JobStarts   Kind = "JobStarting" // Job, or the first of its children, was seen STARTING, since Started
 	JobEnded    Kind = "JobEnded"    // Job needs no more looking after: Status, Reason
 	JobLost     Kind = "JobLost"     // Job is unknown to its executor: its unended tasks are without a job again
 

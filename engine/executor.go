@@ -161,6 +161,7 @@ type Job struct {
 	Created      time.Time
 	Started      time.Time // of the last attempt; zero: never RUNNING
 	Stopped      time.Time
+	Used         Used              // by the last attempt, once it has ended
 	Attempts     []JobAttempt      // the ended ones, oldest first; nil: not known here
 	ExitCode     *int              // of the last attempt; nil: it never reported one
 	Reason       string            // container reason of the last attempt
@@ -175,6 +176,7 @@ type JobAttempt struct {
 	Reason           string // container reason
 	StatusReason     string
 	LogStream        string
+	Used             Used
 	TaskID           string            // of the ECS task, 32 hexadecimal digits; "": not known
 	Containers       []ContainerResult // of a job of several containers; else nil
 }

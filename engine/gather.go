@@ -51,6 +51,7 @@ func (g *gathered) flush() {
 		if uniform(g.ok.Attempts) {
 			g.ok.Attempts = g.ok.Attempts[:1]
 		}
+		g.ok.Memory, g.ok.CPU = g.ok.Memory.known(), g.ok.CPU.known()
 		g.events = append(g.events, *g.ok)
 		g.ok = nil
 	}
@@ -78,7 +79,7 @@ func (g *gathered) add(ctx context.Context, i int, job *Job) error {
 	tries := g.j.plan.Attempt - 1 + max(len(job.Attempts), 1)
 	infra := infraOf(job.Attempts)
 	before := g.before(job.Attempts)
-	last := JobAttempt{ExitCode: job.ExitCode, Reason: job.Reason, StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped}
+	last := JobAttempt{ExitCode: job.ExitCode, Reason: job.Reason, StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped, Used: job.Used}
 	if n := len(job.Attempts); n > 0 {
 		last = job.Attempts[n-1]
 		// The job's own reason is the last word: a time-out or the dependency that failed.
@@ -117,7 +118,7 @@ func (g *gathered) addTwin(ctx context.Context, i int, job *Job, last *JobAttemp
 		m, err := g.manifest(ctx, i)
 		switch {
 		case err == nil && m.Attempt >= g.j.plan.Attempt:
-			g.succeed(i, job, m.Attempt, 0, m.Outputs, before)
+			g.succeed(i, job, m.Attempt, 0, m, before)
 			return nil
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return ctx.Err() // no news; the job is looked at again
@@ -149,7 +150,7 @@ func (g *gathered) addGood(ctx context.Context, i int, job *Job) error {
 	m, err := g.manifest(ctx, i)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		g.fail(i, s.spec(i), &JobAttempt{Reason: ReasonOutputMissing + "the job succeeded, but left no manifest", StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped}, tries, infraOf(job.Attempts), g.before(job.Attempts))
+		g.fail(i, s.spec(i), &JobAttempt{Reason: ReasonOutputMissing + "the job succeeded, but left no manifest", StatusReason: job.StatusReason, Started: job.Started, Stopped: job.Stopped, Used: job.Used}, tries, infraOf(job.Attempts), g.before(job.Attempts))
 		return nil
 	case err != nil:
 		return ctx.Err() // no news; the job is looked at again
@@ -163,7 +164,7 @@ func (g *gathered) addGood(ctx context.Context, i int, job *Job) error {
 		before = &Usage{Unknown: m.Attempt - tries}
 		tries = m.Attempt
 	}
-	g.succeed(i, job, tries, infraOf(job.Attempts), m.Outputs, before)
+	g.succeed(i, job, tries, infraOf(job.Attempts), m, before)
 	return nil
 }
 
@@ -180,9 +181,11 @@ func (g *gathered) mergeUnstarted() {
 	}
 }
 
-func (g *gathered) succeed(i int, job *Job, tries, infra int, values Values, before *Usage) {
-	if len(values) == 0 {
-		values = nil
+// succeed notes that task i has succeeded, with that manifest or, without outputs, none.
+func (g *gathered) succeed(i int, job *Job, tries, infra int, m *Manifest, before *Usage) {
+	var values Values
+	if m != nil && len(m.Outputs) > 0 {
+		values = m.Outputs
 	}
 	s := g.j.step
 	infra += s.infra[i]
@@ -197,6 +200,7 @@ func (g *gathered) succeed(i int, job *Job, tries, infra int, values Values, bef
 	e.Attempts = append(e.Attempts, tries)
 	e.Started = append(e.Started, ms(job.Started))
 	e.Stopped = append(e.Stopped, ms(job.Stopped))
+	e.use(job.Used.or(m))
 	if values != nil {
 		e.Outputs = append(e.Outputs, values)
 	}
@@ -247,10 +251,14 @@ func (g *gathered) end(i int, e Event, last *JobAttempt, tries, infra int) {
 	e.Kind, e.Step, e.Job, e.Tasks = TasksEnded, s.Name, g.j.n, RangesOf(i)
 	e.Attempts, e.Infra = []int{tries}, s.infra[i]+infra
 	e.Started, e.Stopped = []int64{ms(last.Started)}, []int64{ms(last.Stopped)}
+	if last.Used != (Used{}) {
+		e.use(last.Used)
+	}
 	if n := len(g.events); n > 0 && alike(&g.events[n-1], &e) && g.events[n-1].Tasks[len(g.events[n-1].Tasks)-1].To < i {
 		was := &g.events[n-1]
 		was.Tasks, was.Before = was.Tasks.Add(i), was.Before.plus(e.Before)
 		was.Started, was.Stopped = append(was.Started, e.Started...), append(was.Stopped, e.Stopped...)
+		was.Memory, was.CPU = append(was.Memory, e.Memory...), append(was.CPU, e.CPU...)
 		return
 	}
 	g.events = append(g.events, e)
@@ -259,6 +267,6 @@ func (g *gathered) end(i int, e Event, last *JobAttempt, tries, infra int) {
 // alike reports whether two endings can be told as one.
 func alike(a, b *Event) bool {
 	return a.Kind == b.Kind && a.Outcome == b.Outcome && a.Reason == b.Reason && a.Rule == b.Rule && a.After.Equal(b.After) &&
-		a.Infra == b.Infra && a.TryLost == b.TryLost && len(a.Attempts) == 1 && a.Attempts[0] == b.Attempts[0] && len(a.Started) == a.Tasks.Len() &&
+		(a.Memory == nil) == (b.Memory == nil) && a.Infra == b.Infra && a.TryLost == b.TryLost && len(a.Attempts) == 1 && a.Attempts[0] == b.Attempts[0] && len(a.Started) == a.Tasks.Len() &&
 		(a.ExitCode == b.ExitCode || a.ExitCode != nil && b.ExitCode != nil && *a.ExitCode == *b.ExitCode)
 }

@@ -178,7 +178,8 @@ type Manifest struct {
 	// What it took; 0: not known.
 	Started    int64   `json:"started,omitempty"` // when its command was started and had ended, in ms since the epoch
 	Stopped    int64   `json:"stopped,omitempty"`
-	PeakMemory int64   `json:"peak_memory,omitempty"` // bytes
+	PeakMemory int64   `json:"peak_memory,omitempty"`  // bytes
+	PeakAtMost bool    `json:"peak_at_most,omitempty"` // PeakMemory is what it did not exceed, see [Used]
 	CPUSeconds float64 `json:"cpu_seconds,omitempty"`
 	BytesIn    int64   `json:"bytes_in,omitempty"` // that came to the task as inputs, and went as outputs
 	BytesOut   int64   `json:"bytes_out,omitempty"`

@@ -51,11 +51,9 @@ func (d *Driver) Look(ctx context.Context) error {
 // process drives the run.
 func (r *Run) Peek(ctx context.Context, x Executor) error {
 	var ids []JobID
-	byID := map[JobID]*jobState{}
 	for _, j := range r.liveJobs() {
-		if j.state == jobAccepted && !j.stray && j.tasks.Len() > 1 {
+		if j.watched() && j.tasks.Len() > 1 {
 			ids = append(ids, j.id)
-			byID[j.id] = j
 		}
 	}
 	if len(ids) == 0 {
@@ -65,12 +63,36 @@ func (r *Run) Peek(ctx context.Context, x Executor) error {
 	if err != nil {
 		return err
 	}
-	for i := range found {
-		if j := byID[found[i].ID]; j != nil {
-			j.shown = countsOf(found[i].Summary)
+	r.See(found)
+	return nil
+}
+
+// watched reports whether the job shows how far tasks are that have not ended.
+func (j *jobState) watched() bool { return j.state == jobAccepted && !j.stray && j.open > 0 }
+
+// Watched returns the jobs of the run that the executor has accepted and that have tasks that
+// have not ended, as far as is recorded.
+func (r *Run) Watched() (ids []JobID) {
+	for _, j := range r.liveJobs() {
+		if j.watched() {
+			ids = append(ids, j.id)
 		}
 	}
-	return nil
+	return ids
+}
+
+// See takes in what the executor says of jobs, of which some may be none of the run's: the
+// counts of its steps show how many children are in which status. It records nothing.
+func (r *Run) See(jobs []Job) {
+	byID := make(map[JobID]*Job, len(jobs))
+	for i := range jobs {
+		byID[jobs[i].ID] = &jobs[i]
+	}
+	for _, j := range r.liveJobs() {
+		if found := byID[j.id]; found != nil && j.watched() && j.tasks.Len() > 1 {
+			j.shown = countsOf(found.Summary)
+		}
+	}
 }
 
 // WantsConclusion reports whether all steps of the run have ended and the run has not: its

@@ -118,7 +118,7 @@ func (d *Driver) lost(ctx context.Context, j *jobState, events *[]Event) (bool, 
 			m, err := g.manifest(ctx, i)
 			switch {
 			case err == nil && m.Attempt >= j.plan.Attempt:
-				g.succeed(i, &Job{}, m.Attempt, 0, m.Outputs, nil)
+				g.succeed(i, &Job{}, m.Attempt, 0, m, nil)
 				continue
 			case err != nil && !errors.Is(err, ErrNotFound):
 				return false, ctx.Err()

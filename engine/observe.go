@@ -17,6 +17,7 @@ type seen struct {
 	goodAt    time.Time // when those were
 	looked    time.Time
 	missing   time.Time // not shown since; zero: it is
+	starting  time.Time // since when its first child, or it, was seen STARTING; zero: not
 	upstream  int32     // children that had ended then of the jobs it waits for child by child
 }
 
@@ -147,6 +148,9 @@ func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *
 	if !job.Status.Ended() || j.open == 0 {
 		is.missing = time.Time{}
 	}
+	if err := d.observeStart(j, job, &is, now, events); err != nil {
+		return changed, err
+	}
 	if d.far && j.tasks.Len() > 1 {
 		j.shown = summary
 		j.burn(job.Summary[JobRunning], now)
@@ -177,6 +181,33 @@ func (d *Driver) observeJob(ctx context.Context, j *jobState, job *Job, events *
 		err = d.apply(events, Event{Kind: JobEnded, Job: j.n, Reason: job.StatusReason})
 	}
 	return changed, err
+}
+
+// startSeen is how long a job near by must have been STARTING to be told of: most are for
+// a moment only, and each event costs a transaction.
+const startSeen = time.Second
+
+// observeStart adds to events that a job, or the first of its children, is STARTING, once
+// for each job: where nothing of it has run yet, and it takes a while.
+func (d *Driver) observeStart(j *jobState, job *Job, is *seen, now time.Time, events *[]Event) error {
+	if j.starting != 0 || j.stray || !starts(job) {
+		return nil
+	}
+	if is.starting.IsZero() {
+		is.starting = now
+	}
+	if due := is.starting.Add(startSeen); !d.far && now.Before(due) {
+		d.wakeAt(due)
+		return nil
+	}
+	return d.apply(events, Event{Kind: JobStarts, Job: j.n, Started: Times{ms(is.starting)}})
+}
+
+// starts reports whether a plain job is STARTING, or children of an array are and none has
+// got further.
+func starts(job *Job) bool {
+	n := &job.Summary
+	return job.Status == JobStarting || n[JobStarting] > 0 && n[JobRunning]+n[JobSucceeded]+n[JobFailed] == 0
 }
 
 // running counts the tasks of a plain job that run.

@@ -167,6 +167,9 @@ func (s *stepState) traced(i, attempt int, a ManifestAnswer) (Event, error) {
 		e.Outcome, e.Reason, e.Infra, e.Attempts = TaskSucceeded, "", 0, []int{max(m.Attempt, attempt)}
 		if m.Started > 0 && m.Stopped > 0 {
 			e.Started, e.Stopped = Times{m.Started}, Times{m.Stopped}
+			if u := m.Used(); u != (Used{}) {
+				e.use(u)
+			}
 		}
 		if len(m.Outputs) > 0 {
 			e.Outputs = []Values{m.Outputs}

@@ -60,6 +60,8 @@ type stepState struct {
 	tries   []uint16
 	begun   []int64 // of the last try, ms
 	stopped []int64
+	memory  []int32     // of the last try that ended, see Used.Pack; nil: of none is it known
+	cpu     []uint32    // likewise
 	counts  [7]int      // tasks by status
 	waiting int         // tasks PENDING without a live job
 	live    []*jobState // its jobs that are not over, ascending
@@ -97,16 +99,18 @@ type TaskDetail struct {
 
 // jobState is what a run knows of one of its jobs.
 type jobState struct {
-	n      int
-	step   *stepState
-	tasks  Ranges
-	plan   *JobPlan
-	state  jobPhase
-	id     JobID
-	since  time.Time // in doubt since
-	open   int       // tasks of it that have not ended
-	ok     bool      // over, and all its tasks have succeeded
-	stray  bool      // its step was reset: it is to end, and what it does is of no interest
+	n                                  int
+	step                               *stepState
+	tasks                              Ranges
+	plan                               *JobPlan
+	state                              jobPhase
+	id                                 JobID
+	since                              time.Time // in doubt since
+	open                               int       // tasks of it that have not ended
+	ok                                 bool      // over, and all its tasks have succeeded
+	stray                              bool      // its step was reset: it is to end, and what it does is of no interest
+	planned, accepted, starting, ended int64     // ms; 0: not yet, or not seen
+
 	failed time.Time // when the first of its tasks failed that are to be sent again
 	shown  counts    // what was seen of its children, see Run.SetSummary
 	used   Usage     // of the tries that have ended

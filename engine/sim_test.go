@@ -250,6 +250,7 @@ func (w *world) check(run *engine.Run) {
 		w.problem("cancelled with %v spent", run.Spent())
 	}
 	w.checkKnown(run)
+	w.checkStarts(run)
 	if w.cancelled || run.Cause() == engine.CauseBudget || w.wf.OnFailure == engine.CancelOnErr {
 		return
 	}
@@ -304,7 +305,7 @@ func report(t *testing.T, w *world, problems []string, how string) {
 // dies, answers are lost, listings lag and hosts vanish. After every effect the
 // invariants of the submit protocol hold; in the end, every task has ended as it must.
 func TestSimulation(t *testing.T) {
-	pauses, removed, again := 0, 0, 0
+	pauses, removed, again, started, measured := 0, 0, 0, 0, 0
 	from, to := uint64(1), uint64(*simSeeds)
 	if *simSeed > 0 {
 		from, to = *simSeed, *simSeed
@@ -328,7 +329,7 @@ func TestSimulation(t *testing.T) {
 				w.check(run)
 			}
 			report(t, w, w.problems, "random crashes")
-			pauses += w.pauses
+			pauses, started, measured = pauses+w.pauses, started+w.started, measured+w.measured
 			if w.files != nil {
 				removed, again = removed+w.files.removed, again+w.files.again
 			}
@@ -338,8 +339,9 @@ func TestSimulation(t *testing.T) {
 			t.Fatalf("seed %d: two runs of the same world differ", seed)
 		}
 	}
-	if *simSeed == 0 && (pauses == 0 || removed == 0 || again == 0) {
-		t.Errorf("%d runs were paused, %d temporary files removed, and %d made again: not all was tested", pauses, removed, again)
+	if *simSeed == 0 && min(pauses, removed, again, started, measured) == 0 {
+		t.Errorf("%d runs were paused, %d temporary files removed, and %d made again, %d jobs seen to start, %d tasks measured: not all was tested",
+			pauses, removed, again, started, measured)
 	}
 }
 

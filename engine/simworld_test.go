@@ -66,6 +66,8 @@ type world struct {
 	log       []engine.Event
 	synced    int  // events that survive a crash
 	pauses    int  // how often it was paused
+	started   int  // jobs that were seen STARTING
+	measured  int  // tasks of which it is known what they used
 	cancelled bool // somebody asked
 
 	files *simFiles // nil: they are near
@@ -82,6 +84,7 @@ type world struct {
 type simTry struct {
 	effect model.Effect
 	task   string
+	up     time.Time // when it is RUNNING; zero: it is
 	end    time.Time
 	exit   model.Exit
 	lost   bool
@@ -344,8 +347,8 @@ func (w *world) advance(to time.Time) {
 	for {
 		at, next := to, (*simTry)(nil)
 		for _, t := range w.tries {
-			if t.end.Before(at) {
-				at, next = t.end, t
+			if due := t.due(); due.Before(at) {
+				at, next = due, t
 			}
 		}
 		if wake := w.m.Wake(); !wake.IsZero() && wake.Before(at) {
@@ -354,7 +357,11 @@ func (w *world) advance(to time.Time) {
 		if at.After(w.now) {
 			w.now = at
 		}
-		if next != nil {
+		switch {
+		case next != nil && !next.up.IsZero() && !next.up.After(w.now):
+			next.up = time.Time{}
+			w.m.Started(w.now, next.effect.Job, next.effect.Index, next.effect.Attempt)
+		case next != nil:
 			w.finish(next)
 		}
 		w.pump()
@@ -404,12 +411,16 @@ func (w *world) begin(e model.Effect) {
 	if !w.slow {
 		w.checkLimits(spec.Step)
 	}
-	w.m.Started(w.now, e.Job, e.Index, e.Attempt)
 	takes := time.Duration(1+w.rng.IntN(600)) * time.Second
 	if w.slow { // so that a twin is alive when it shows
 		takes *= 20
 	}
 	t := &simTry{effect: e, task: task, end: w.now.Add(takes)}
+	if w.starting() {
+		t.up = w.now.Add(takes / 3)
+	} else {
+		w.m.Started(w.now, e.Job, e.Index, e.Attempt)
+	}
 	if w.now.Before(w.faultsEnd) && w.rng.Float64() < w.hostLoss {
 		t.exit, t.lost = model.Exit{StatusReason: model.HostLost("i-1")}, true
 	} else {
@@ -455,6 +466,9 @@ func (w *world) checkDeps(step engine.StepName, i int) {
 
 func (w *world) finish(t *simTry) {
 	w.tries = slices.DeleteFunc(w.tries, func(o *simTry) bool { return o == t })
+	spec := t.effect.Request.Payload.(*engine.JobSpec)
+	attempt := spec.Attempt + t.effect.Attempt - 1
+	t.exit.Used = simUsed(t.task, attempt)
 	if !t.lost {
 		w.used[t.task]++
 		if w.succeeds(t.task, w.used[t.task]) {
@@ -463,8 +477,7 @@ func (w *world) finish(t *simTry) {
 			if w.files != nil {
 				w.files.there[t.task] = true
 			}
-			spec := t.effect.Request.Payload.(*engine.JobSpec)
-			w.manifests[spec.TaskDir(max(t.effect.Index, 0))] = &engine.Manifest{Version: 1, Attempt: spec.Attempt + t.effect.Attempt - 1, Outputs: engine.Values{"v": json.RawMessage("1")}}
+			w.manifests[spec.TaskDir(max(t.effect.Index, 0))] = &engine.Manifest{Version: 1, Attempt: attempt, PeakMemory: t.exit.Used.PeakMemory, PeakAtMost: t.exit.Used.AtMost, Outputs: engine.Values{"v": json.RawMessage("1")}}
 		}
 	}
 	w.m.Exited(w.now, t.effect.Job, t.effect.Index, t.effect.Attempt, t.exit)
@@ -635,7 +648,7 @@ func (b batch) Describe(_ context.Context, ids []engine.JobID) (out []engine.Job
 	}
 	for _, id := range ids {
 		if v, ok := b.m.Describe(id); ok && b.seen(id) {
-			out = append(out, v.Job)
+			out = append(out, b.told(v.Job))
 		}
 	}
 	return out, nil
@@ -651,7 +664,7 @@ func (b batch) Children(_ context.Context, id engine.JobID, s engine.JobStatus) 
 					yield(engine.Job{}, errLost)
 					return
 				}
-				if !yield(v.Job, nil) {
+				if !yield(b.told(v.Job), nil) {
 					return
 				}
 			}
@@ -687,7 +700,7 @@ func outline(r *engine.Run) string {
 		fmt.Fprintln(&b, s.Step.Name, s.Status, s.Size, s.Reason, s.Cause, s.Counts)
 		for i := range max(s.Size, 0) {
 			t := r.Task(s.Step.Name, i)
-			fmt.Fprintln(&b, " ", t.Name, t.Status, t.Attempts, t.Infra, t.Reason, t.Cause, t.Job, t.Child)
+			fmt.Fprintln(&b, " ", t.Name, t.Status, t.Attempts, t.Infra, t.Reason, t.Cause, t.Job, t.Child, t.PeakMemory, t.CPUMillis)
 		}
 	}
 	return b.String()

@@ -17,6 +17,26 @@ type Times []int64
 // timesInArray is how many times at most are written as an array.
 const timesInArray = 16
 
+// Amounts are numbers, one for each task of an event; 0 is not known. They are written as
+// Times are.
+type Amounts []int64
+
+// MarshalJSON writes the amounts.
+func (a Amounts) MarshalJSON() ([]byte, error) { return Times(a).MarshalJSON() }
+
+// UnmarshalJSON reads both forms.
+func (a *Amounts) UnmarshalJSON(b []byte) error { return (*Times)(a).UnmarshalJSON(b) }
+
+// known returns the amounts, or nil if none is known.
+func (a Amounts) known() Amounts {
+	for _, n := range a {
+		if n != 0 {
+			return a
+		}
+	}
+	return nil
+}
+
 // MarshalJSON writes the times.
 func (t Times) MarshalJSON() ([]byte, error) {
 	if len(t) <= timesInArray {

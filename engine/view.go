@@ -81,24 +81,27 @@ func (s *stepState) view() StepStatus {
 
 // A TaskStatus is what can be seen of a task of a run.
 type TaskStatus struct {
-	Step     StepName
-	Index    int
-	Key      string
-	Name     string // see TaskName
-	Status   Status
-	Attempts int  // ended tries
-	Infra    int  // tries among them that infrastructure spoiled
-	ExitCode *int // of the last try, if not 0
-	Reason   string
-	Cause    string
-	Job      JobID // of the last try; "" if it has no job
-	Child    int   // in that job; -1: a plain job
-	Started  time.Time
-	Stopped  time.Time
-	Dir      string // its task directory, or that of the result it was CACHED from
-	Hit      *Hit   // where a CACHED result is from
-	Values   Values
-	Again    string // why it ran again, or is to, though its result was known; "": it did not
+	Step       StepName
+	Index      int
+	Key        string
+	Name       string // see TaskName
+	Status     Status
+	Attempts   int  // ended tries
+	Infra      int  // tries among them that infrastructure spoiled
+	ExitCode   *int // of the last try, if not 0
+	Reason     string
+	Cause      string
+	Job        JobID // of the last try; "" if it has no job
+	Child      int   // in that job; -1: a plain job
+	Started    time.Time
+	Stopped    time.Time
+	PeakMemory int64  // bytes, of the last try that ended; 0: not known
+	PeakAtMost bool   // PeakMemory is no peak, but what it did not exceed, see Used
+	CPUMillis  int64  // likewise, milliseconds of CPU
+	Dir        string // its task directory, or that of the result it was CACHED from
+	Hit        *Hit   // where a CACHED result is from
+	Values     Values
+	Again      string // why it ran again, or is to, though its result was known; "": it did not
 }
 
 // Task returns what can be seen of task i of a step. It panics if there is none.
@@ -109,6 +112,8 @@ func (r *Run) Task(name StepName, i int) TaskStatus {
 		Child: -1, Dir: r.dir(s, i), Hit: s.hit(i), Values: s.values[i],
 		Started: millis(s.begun[i]), Stopped: millis(s.stopped[i]), Again: s.whyAgain(i),
 	}
+	used := s.used(i)
+	t.PeakMemory, t.PeakAtMost, t.CPUMillis = used.PeakMemory, used.AtMost, used.CPUMillis
 	if d := s.detail[i]; d != nil {
 		t.ExitCode, t.Reason, t.Cause = d.ExitCode, d.Reason, d.Cause
 	}
@@ -197,13 +202,18 @@ type JobView struct {
 	Tasks Ranges
 	Plan  *JobPlan
 	Over  bool
+
+	// When it was planned, accepted, seen STARTING the first time and over; zero: not yet, or
+	// not seen.
+	Planned, Accepted, Starting, Ended time.Time
 }
 
 // Jobs returns what can be seen of the run's jobs, in the order they were planned.
 func (r *Run) Jobs() []JobView {
 	out := make([]JobView, len(r.jobs))
 	for i, j := range r.jobs {
-		out[i] = JobView{N: j.n, Step: j.step.Name, Name: j.plan.Name, ID: j.id, Tasks: j.tasks, Plan: j.plan, Over: j.state == jobOver}
+		out[i] = JobView{N: j.n, Step: j.step.Name, Name: j.plan.Name, ID: j.id, Tasks: j.tasks, Plan: j.plan, Over: j.state == jobOver,
+			Planned: millis(j.planned), Accepted: millis(j.accepted), Starting: millis(j.starting), Ended: millis(j.ended)}
 	}
 	return out
 }

@@ -20,6 +20,7 @@ type Workflow struct {
 	Tags        map[string]string
 	Budget      *Budget // nil: none
 	Infra       *Infra  // nil: it says nothing of AWS Batch itself
+	Notices     []*Notice
 	Steps       []*Step
 	Outputs     []*WorkflowOutput
 }

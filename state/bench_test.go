@@ -3,6 +3,7 @@ package state
 import (
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"testing"
 
 	"flow/engine"
@@ -101,5 +102,49 @@ func BenchmarkOpen(b *testing.B) {
 				b.StartTimer()
 			}
 		})
+	}
+}
+
+// BenchmarkFold folds a run of 100,000 tasks in 10 arrays, with an item and a key each, as
+// pages and flow status do. retained-MB is what the folded run takes.
+func BenchmarkFold(b *testing.B) {
+	const size = 100_000
+	db := newDB(b)
+	mustCreate(b, db, "run1", "align*")
+	e := expanded("align", size, "salt")
+	for i := range size {
+		name := fmt.Sprintf("sample-%06d", i)
+		e.Expanded.Keys = append(e.Expanded.Keys, name)
+		e.Expanded.Items = append(e.Expanded.Items, &engine.Item{Inputs: []engine.Input{{Name: "reads", Paths: []string{"/data/reads/" + name + ".fq"}, IDs: []string{"sha256:" + name}}}})
+	}
+	must(b, db.Append(b.Context(), "run1", 1, e))
+	seq := int64(2)
+	for n := range size / engine.MaxArraySize {
+		from := n * engine.MaxArraySize
+		tasks := engine.Ranges{{From: from, To: from + engine.MaxArraySize - 1}}
+		done := ended("align", n+1, tasks, engine.TaskSucceeded)
+		for i := range engine.MaxArraySize {
+			done.Memory, done.CPU = append(done.Memory, int64(1<<30+i*i%997*4096)), append(done.CPU, int64(1000+i%313))
+		}
+		must(b, db.Append(b.Context(), "run1", seq, planned("align", n+1, tasks), done))
+		seq += 2
+	}
+	wf := &engine.Workflow{Name: "w", Steps: []*engine.Step{{Name: "align", FanOut: true}}}
+	var run *engine.Run
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for b.Loop() {
+		run = value(engine.NewRun(wf))(b)
+		for e, err := range db.Events(b.Context(), "run1", 0) {
+			must(b, err)
+			must(b, run.Apply(e))
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/1e6, "retained-MB")
+	if n := run.StepStatus("align").Counts[engine.Succeeded]; n != size {
+		b.Errorf("%d tasks have succeeded", n)
 	}
 }

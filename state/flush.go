@@ -152,7 +152,8 @@ func (p *projection) insertTasks(t *tx, s *stepState) error {
 	return nil
 }
 
-const updateTaskSQL = `UPDATE tasks SET status = ?, attempts = ?, job = ?, exit_code = ?, reason = ?, cause = ?, started = ?, stopped = ?
+const updateTaskSQL = `UPDATE tasks SET status = ?, attempts = ?, job = ?, exit_code = ?, reason = ?, cause = ?, started = ?, stopped = ?,
+		peak_memory = ?, cpu = ?
 	WHERE run = ? AND step = ? AND status = ? AND `
 
 // updateTasks writes the rows that have changed: neighbours that are now alike at once.
@@ -176,7 +177,7 @@ func (p *projection) updateTasks(t *tx, s *stepState) error {
 			exit = int64(task.exit)
 		}
 		args := []any{int64(task.status), int64(task.attempts), orNull(int64(task.job)), exit, task.reason, task.cause,
-			orNull(task.started), orNull(task.stopped), p.num, int64(s.n), int64(task.was), int64(i), int64(last)}
+			orNull(task.started), orNull(task.stopped), orNull(task.memory), orNull(task.cpu), p.num, int64(s.n), int64(task.was), int64(i), int64(last)}
 		query := updateTaskSQL + "idx BETWEEN ? AND ?"
 		if last == i {
 			query, args = updateTaskSQL+"idx = ?", args[:len(args)-1]
@@ -195,12 +196,12 @@ func (p *projection) updateTasks(t *tx, s *stepState) error {
 
 func (p *projection) flushJob(t *tx, j *jobState) error {
 	j.dirty = false
-	_, err := t.exec(`INSERT INTO jobs (run, n, step, name, job_id, status, reason, grp, attempt, size, tasks, planned, submitted, ended)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err := t.exec(`INSERT INTO jobs (run, n, step, name, job_id, status, reason, grp, attempt, size, tasks, planned, submitted, starting, ended)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (run, n) DO UPDATE SET job_id = excluded.job_id, status = excluded.status, reason = excluded.reason,
-			submitted = excluded.submitted, ended = excluded.ended`,
+			submitted = excluded.submitted, starting = excluded.starting, ended = excluded.ended`,
 		p.num, int64(j.n), int64(j.step.n), j.name, string(j.id), string(j.status), j.reason, int64(j.group), int64(j.attempt),
-		int64(j.tasks.Len()), j.tasks.String(), j.planned, orNull(j.submitted), orNull(j.ended))
+		int64(j.tasks.Len()), j.tasks.String(), j.planned, orNull(j.submitted), orNull(j.starting), orNull(j.ended))
 	return err
 }
 

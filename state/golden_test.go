@@ -118,7 +118,11 @@ func everyEvent() []engine.Event {
 		engine.Event{Kind: engine.RunStarted, Info: &engine.RunInfo{Run: "01knewer", Workflow: "genome", WorkDir: "/work", Executor: "batch",
 			Limits: engine.Limits{Replace: []engine.StepName{"align", "fold"}}}},
 		engine.Event{Kind: engine.RunStarted, Info: &engine.RunInfo{Run: "01klost", Workflow: "genome", WorkDir: "/work", Executor: "batch", Recovered: epoch.Add(time.Hour)}},
-		engine.Event{Kind: engine.TasksEnded, Step: "fold", Tasks: engine.RangesOf(0), Outcome: engine.TaskRecovered, Attempts: []int{2}, Infra: 1, Reason: "recovered: it left traces and no result"})
+		engine.Event{Kind: engine.TasksEnded, Step: "fold", Tasks: engine.RangesOf(0), Outcome: engine.TaskRecovered, Attempts: []int{2}, Infra: 1, Reason: "recovered: it left traces and no result"},
+		engine.Event{Kind: engine.JobStarts, Job: 5, Started: []int64{7}},
+		engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 5, Tasks: engine.Upto(2), Outcome: engine.TaskSucceeded, Attempts: []int{5},
+			Started: []int64{1, 2}, Stopped: []int64{3, 4}, Memory: []int64{3 << 30, -64 << 20}, CPU: []int64{1234, 5}},
+		engine.Event{Kind: engine.TasksEnded, Step: "many", Job: 6, Tasks: engine.Upto(20), Outcome: engine.TaskSucceeded, Attempts: []int{1}, Memory: engine.Amounts(times)})
 	for i := range events {
 		events[i].Seq = int64(i) + 1
 		events[i].At = epoch.Add(time.Duration(i) * 1001 * time.Millisecond)

@@ -103,7 +103,7 @@ func (p *projection) loadSteps(t *tx) error {
 
 func (p *projection) loadTasks(t *tx) error {
 	rows, err := t.query(`SELECT step, idx, status, attempts, coalesce(job, 0), exit_code IS NOT NULL, coalesce(exit_code, 0),
-			reason, cause, coalesce(started, 0), coalesce(stopped, 0)
+			reason, cause, coalesce(started, 0), coalesce(stopped, 0), coalesce(peak_memory, 0), coalesce(cpu, 0)
 		FROM tasks WHERE run = ?`, p.num)
 	if err != nil {
 		return err
@@ -118,7 +118,8 @@ func (p *projection) loadTasks(t *tx) error {
 	for ; rows.Next(); missing-- {
 		var step, idx int
 		var r taskRow
-		if err := rows.Scan(&step, &idx, &r.status, &r.attempts, &r.job, &r.exited, &r.exit, &r.reason, &r.cause, &r.started, &r.stopped); err != nil {
+		if err := rows.Scan(&step, &idx, &r.status, &r.attempts, &r.job, &r.exited, &r.exit, &r.reason, &r.cause, &r.started, &r.stopped,
+			&r.memory, &r.cpu); err != nil {
 			return err
 		}
 		if step > len(p.steps) || idx >= len(p.steps[step-1].tasks) {
@@ -133,7 +134,8 @@ func (p *projection) loadTasks(t *tx) error {
 }
 
 func (p *projection) loadJobs(t *tx) error {
-	rows, err := t.query(`SELECT n, step, name, job_id, status, reason, grp, attempt, tasks, planned, coalesce(submitted, 0), coalesce(ended, 0)
+	rows, err := t.query(`SELECT n, step, name, job_id, status, reason, grp, attempt, tasks, planned, coalesce(submitted, 0),
+			coalesce(starting, 0), coalesce(ended, 0)
 		FROM jobs WHERE run = ? ORDER BY n`, p.num)
 	if err != nil {
 		return err
@@ -143,7 +145,7 @@ func (p *projection) loadJobs(t *tx) error {
 		j := &jobState{}
 		var step int
 		var tasks string
-		if err := rows.Scan(&j.n, &step, &j.name, &j.id, &j.status, &j.reason, &j.group, &j.attempt, &tasks, &j.planned, &j.submitted, &j.ended); err != nil {
+		if err := rows.Scan(&j.n, &step, &j.name, &j.id, &j.status, &j.reason, &j.group, &j.attempt, &tasks, &j.planned, &j.submitted, &j.starting, &j.ended); err != nil {
 			return err
 		}
 		if j.n != len(p.jobs)+1 || step < 1 || step > len(p.steps) {

@@ -74,6 +74,9 @@ func (db *DB) store(t *tx, p *projection, events []engine.Event, rows []row) err
 		if err := p.apply(t, seq, &events[i]); err != nil {
 			return fmt.Errorf("event %d (%s) of run %s: %w", seq, events[i].Kind, p.id, err)
 		}
+		if err := p.notice(t, seq, &events[i]); err != nil {
+			return err
+		}
 	}
 	if err := p.checkUses(t); err != nil {
 		return err

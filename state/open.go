@@ -206,7 +206,7 @@ func (db *DB) openReaders(params url.Values, check bool) error {
 	if err != nil {
 		return err
 	}
-	pool.SetMaxOpenConns(4)
+	pool.SetMaxOpenConns(5) // one of them for Version
 	pool.SetMaxIdleConns(2)
 	db.readers = pool
 	if !check {

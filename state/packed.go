@@ -231,7 +231,9 @@ func (s *stepState) task(i int) Task {
 	t := Task{
 		Step: s.name, Index: i, FanOut: s.fanOut, Status: r.status, Attempts: int(r.attempts), Job: int(r.job),
 		Reason: r.reason, Cause: r.cause, Started: millis(r.started), Stopped: millis(r.stopped),
+		CPUMillis: r.cpu,
 	}
+	t.used(r.memory)
 	switch {
 	case !s.fanOut:
 	case s.keys != nil:

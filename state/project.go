@@ -82,6 +82,7 @@ type taskRow struct {
 	attempts         int32
 	job              int32
 	started, stopped int64
+	memory, cpu      int64 // of the last try, as events have them; 0: not known
 	reason, cause    string
 }
 
@@ -94,6 +95,7 @@ type jobState struct {
 	group, attempt            int
 	tasks                     engine.Ranges
 	planned, submitted, ended int64
+	starting                  int64 // when it was seen STARTING; 0: it was not
 	dirty                     bool
 }
 
@@ -190,7 +192,7 @@ func (p *projection) apply(t *tx, seq int64, e *engine.Event) error {
 		return nil
 	case engine.RunReopened:
 		return nil
-	case engine.JobAccepted, engine.JobRefused, engine.JobInDoubt, engine.JobEnded, engine.JobLost:
+	case engine.JobAccepted, engine.JobStarts, engine.JobRefused, engine.JobInDoubt, engine.JobEnded, engine.JobLost:
 		return p.applyJob(e, at)
 	}
 	return p.applyStep(t, e, at)
@@ -356,6 +358,11 @@ func (p *projection) applyJob(e *engine.Event, at int64) error {
 	case engine.JobAccepted:
 		j.status, j.id, j.submitted = JobSubmitted, e.JobID, at
 		return nil
+	case engine.JobStarts:
+		if j.starting = at; len(e.Started) > 0 {
+			j.starting = e.Started[0]
+		}
+		return nil
 	case engine.JobInDoubt:
 		j.status = JobInDoubt
 		return nil
@@ -393,71 +400,6 @@ func (p *projection) applyJob(e *engine.Event, at int64) error {
 			row.attempts++
 		}
 		p.set(s, i, row)
-	}
-	return nil
-}
-
-// taskStatuses are what a try's outcome makes of its task.
-var taskStatuses = map[engine.Outcome]engine.Status{
-	engine.TaskSucceeded: engine.Succeeded,
-	engine.TaskFailed:    engine.Failed,
-	engine.TaskLost:      engine.Failed,
-	engine.TaskCancelled: engine.Cancelled,
-	engine.TaskRetrying:  engine.Pending,
-	engine.TaskUnstarted: engine.Pending,
-	engine.TaskRecovered: engine.Pending,
-}
-
-func (p *projection) applyEnded(t *tx, s *stepState, e *engine.Event, at int64) error {
-	n := e.Tasks.Len()
-	if (len(e.Attempts) > 1 && len(e.Attempts) != n) || (e.Outputs != nil && len(e.Outputs) != n) ||
-		(e.Started != nil && len(e.Started) != n) || (e.Stopped != nil && len(e.Stopped) != n) {
-		return fmt.Errorf("the lists of step %s do not fit its tasks", s.name)
-	}
-	to, known := taskStatuses[e.Outcome]
-	if !known {
-		return fmt.Errorf("unknown outcome %q", e.Outcome)
-	}
-	if to == engine.Succeeded {
-		if err := p.readKeys(t, s); err != nil {
-			return err
-		}
-		if s.family != nil {
-			p.families = append(p.families, familyRow{*s.family, p.seq, s.n, e.Tasks})
-		}
-	}
-	k := -1
-	for i := range e.Tasks.All() {
-		k++
-		row := s.row(i)
-		if row.status.Ended() {
-			return fmt.Errorf("%s had ended already", s.taskName(i))
-		}
-		row.status, row.reason, row.cause = to, e.Reason, e.Cause
-		row.exited, row.exit = e.ExitCode != nil, 0
-		if row.exited {
-			row.exit = int32(*e.ExitCode)
-		}
-		if len(e.Attempts) > 0 {
-			row.attempts = int32(e.Attempts[min(k, len(e.Attempts)-1)])
-		}
-		if e.Started != nil {
-			row.started = e.Started[k]
-			s.begins(row.started)
-		}
-		if e.Stopped != nil {
-			row.stopped = e.Stopped[k]
-		}
-		p.set(s, i, row)
-		if to == engine.Succeeded && s.family == nil {
-			r := result{key: s.cacheKeys.Key(i), step: s.n, idx: i, task: s.key(i), at: at}
-			if e.Outputs != nil {
-				r.outputs = e.Outputs[k]
-			}
-			if r.key != (engine.CacheKey{}) {
-				p.results = append(p.results, r)
-			}
-		}
 	}
 	return nil
 }

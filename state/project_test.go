@@ -87,7 +87,7 @@ func TestProjection(t *testing.T) {
 		},
 		{
 			[]engine.Event{
-				{Kind: engine.JobInDoubt, Job: 1}, {Kind: engine.JobAccepted, Job: 1, JobID: "id1"},
+				{Kind: engine.JobInDoubt, Job: 1}, {Kind: engine.JobAccepted, Job: 1, JobID: "id1"}, {Kind: engine.JobStarts, Job: 1},
 				{Kind: engine.JobRefused, Job: 2, Reason: "no such queue"},
 				{Kind: engine.TasksRunning, Step: "align", Job: 1, Tasks: engine.Upto(3)},
 			},
@@ -420,7 +420,7 @@ func (w *world) jobNews() *engine.Event {
 	}
 	j := rapid.SampledFrom(open).Draw(w.rt, "job")
 	e := &engine.Event{Job: j.n, Reason: rapid.SampledFrom([]string{"", "because"}).Draw(w.rt, "reason")}
-	kinds := []engine.Kind{engine.JobAccepted, engine.JobInDoubt, engine.JobRefused, engine.JobLost, engine.JobEnded}
+	kinds := []engine.Kind{engine.JobAccepted, engine.JobInDoubt, engine.JobRefused, engine.JobStarts, engine.JobLost, engine.JobEnded}
 	if j.known {
 		kinds = kinds[3:]
 	}
@@ -464,6 +464,7 @@ func (w *world) end() *engine.Event {
 			e.Attempts = append(e.Attempts, i+1)
 			e.Started = append(e.Started, int64(i)*1000)
 			e.Stopped = append(e.Stopped, int64(i)*1001)
+			e.Memory, e.CPU = append(e.Memory, int64(i-1)<<20), append(e.CPU, int64(i)*7)
 			e.Outputs = append(e.Outputs, engine.Values{"n": []byte(fmt.Sprint(i))})
 		}
 	}
@@ -578,8 +579,8 @@ func (w *world) compare(t testing.TB, rt *rapid.T, db *DB) {
 	}
 	for _, task := range value(db.Tasks(t.Context(), w.info.Run, TaskFilter{}))(t) {
 		v := w.run.Task(task.Step, task.Index)
-		got := []any{task.Key, task.Name(), task.Status, task.Attempts, exitCode(task.ExitCode), task.Reason, task.Cause, task.Dir}
-		want := []any{v.Key, v.Name, v.Status, v.Attempts, exitCode(v.ExitCode), v.Reason, v.Cause, v.Dir}
+		got := []any{task.Key, task.Name(), task.Status, task.Attempts, exitCode(task.ExitCode), task.Reason, task.Cause, task.Dir, task.Started, task.Stopped, task.PeakMemory, task.PeakAtMost, task.CPUMillis}
+		want := []any{v.Key, v.Name, v.Status, v.Attempts, exitCode(v.ExitCode), v.Reason, v.Cause, v.Dir, v.Started, v.Stopped, v.PeakMemory, v.PeakAtMost, v.CPUMillis}
 		if diff := cmp.Diff(want, got); diff != "" {
 			rt.Fatalf("task %d of %s (-engine +table):\n%s", task.Index, task.Step, diff)
 		}

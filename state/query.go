@@ -199,6 +199,7 @@ type Job struct {
 	Tasks     engine.Ranges // indices of its tasks, in the order of its children
 	Planned   time.Time
 	Submitted time.Time
+	Starting  time.Time // when it, or the first of its children, was seen STARTING; zero: it was not
 	Ended     time.Time
 }
 
@@ -207,7 +208,7 @@ func (db *DB) Jobs(ctx context.Context, run engine.RunID) ([]Job, error) {
 	var out []Job
 	err := db.read(ctx, func(q reader) error {
 		rows, err := q.QueryContext(ctx, `SELECT j.n, s.name, j.name, j.job_id, j.status, j.reason, j.grp, j.attempt, j.size, j.tasks,
-				j.planned, j.submitted, j.ended
+				j.planned, j.submitted, j.starting, j.ended
 			FROM jobs j JOIN steps s ON s.run = j.run AND s.step = j.step
 			WHERE j.run = (SELECT num FROM runs WHERE id = ?) ORDER BY j.n`, string(run))
 		if err != nil {
@@ -215,12 +216,12 @@ func (db *DB) Jobs(ctx context.Context, run engine.RunID) ([]Job, error) {
 		}
 		out, err = scanAll(rows, func(s scanner, j *Job) error {
 			var tasks string
-			var planned, submitted, ended sql.NullInt64
-			err := s.Scan(&j.N, &j.Step, &j.Name, &j.ID, &j.Status, &j.Reason, &j.Group, &j.Attempt, &j.Size, &tasks, &planned, &submitted, &ended)
+			var planned, submitted, starting, ended sql.NullInt64
+			err := s.Scan(&j.N, &j.Step, &j.Name, &j.ID, &j.Status, &j.Reason, &j.Group, &j.Attempt, &j.Size, &tasks, &planned, &submitted, &starting, &ended)
 			if err != nil {
 				return err
 			}
-			j.Planned, j.Submitted, j.Ended = timeOf(planned), timeOf(submitted), timeOf(ended)
+			j.Planned, j.Submitted, j.Starting, j.Ended = timeOf(planned), timeOf(submitted), timeOf(starting), timeOf(ended)
 			j.Tasks, err = parseRanges(tasks)
 			return err
 		})

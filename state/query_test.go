@@ -229,7 +229,7 @@ func TestDeleteRun(t *testing.T) {
 	must(t, l.Release(t.Context()))
 	must(t, db.DeleteRun(t.Context(), "run1"))
 	must(t, db.write(t.Context(), func(tx *tx) error {
-		for _, table := range []string{"events", "steps", "tasks", "jobs", "uses", "cache", "sources", "blobs", "leases", "requests", "runs"} {
+		for _, table := range []string{"events", "steps", "tasks", "jobs", "uses", "cache", "sources", "blobs", "leases", "requests", "notices", "notice_rules", "runs"} {
 			column := map[string]string{"runs": "num", "blobs": "1"}[table]
 			if column == "" {
 				column = "run"

@@ -20,7 +20,8 @@ type NewRun struct {
 	Sources []Source // the workflow's files
 	Steps   []StepInfo
 	// Params is JSON that the caller wants back from Run.Params; nil: nothing.
-	Params json.RawMessage
+	Params  json.RawMessage
+	Notices []*engine.Notice // whom it tells of what happens to it
 	// Created is when a run was created of which nothing but its files was left; zero: now.
 	Created time.Time
 }
@@ -64,6 +65,15 @@ func (db *DB) CreateRun(ctx context.Context, r NewRun) error {
 				return err
 			}
 			if _, err := t.exec("INSERT INTO sources (run, ord, name, sum) VALUES (?, ?, ?, ?)", p.num, int64(i), s.Name, sum[:]); err != nil {
+				return err
+			}
+		}
+		if len(r.Notices) > 0 {
+			rules, err := json.Marshal(r.Notices)
+			if err != nil {
+				return err
+			}
+			if err := setNotices(t, p.num, string(rules)); err != nil {
 				return err
 			}
 		}
@@ -180,6 +190,8 @@ func (p *projection) delete(t *tx) error {
 		"DELETE FROM steps WHERE run = ?",
 		"DELETE FROM uses WHERE run = ?",
 		"DELETE FROM requests WHERE run = ?",
+		"DELETE FROM notices WHERE run = ?",
+		"DELETE FROM notice_rules WHERE run = ?",
 		"DELETE FROM leases WHERE run = ?",
 		`DELETE FROM blobs WHERE sum IN (SELECT sum FROM sources WHERE run = ?1)
 			AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.sum = blobs.sum AND s.run <> ?1)`,

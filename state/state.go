@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"flow/engine"
@@ -71,6 +72,9 @@ type DB struct {
 	runs   map[engine.RunID]*projection
 	closed bool
 
+	watch   watch        // see Version
+	commits atomic.Int64 // of this process
+
 	memoMu sync.Mutex
 	memo   map[string]memoRow // put, not yet stored
 }
@@ -108,6 +112,7 @@ func Open(path string, o Options) (*DB, error) {
 		alive:    o.ProcessAlive,
 		taskRows: o.TaskRows,
 		turn:     make(chan struct{}, 1),
+		watch:    watch{turn: make(chan struct{}, 1)},
 		runs:     map[engine.RunID]*projection{},
 		memo:     map[string]memoRow{},
 	}
@@ -136,7 +141,7 @@ func (db *DB) Close() error {
 	}
 	db.closed = true
 	db.discard()
-	return errors.Join(err, db.closePools())
+	return errors.Join(err, db.watch.close(), db.closePools())
 }
 
 func (db *DB) closePools() error {
@@ -317,5 +322,6 @@ func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
 		db.discard()
 		return &Error{Path: db.path, What: ErrOutcomeUnknown, Advice: db.advice(err), Err: err}
 	}
+	db.commits.Add(1)
 	return nil
 }

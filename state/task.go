@@ -24,11 +24,22 @@ type Task struct {
 	Cause    string
 	Started  time.Time // of the last try
 	Stopped  time.Time
-	Dir      string // its task directory, or that of the result it was CACHED from
+
+	PeakMemory int64 // bytes, of the last try that ended; 0: not known
+	PeakAtMost bool  // PeakMemory is no peak, but what it did not exceed, see engine.Used
+	CPUMillis  int64 // likewise, milliseconds of CPU
+
+	Dir string // its task directory, or that of the result it was CACHED from
 }
 
 // Name returns how people name the task: align["chr1"].
 func (t *Task) Name() string { return engine.TaskName(t.Step, t.FanOut, t.Key) }
+
+// used sets the peak from how it is stored, which is as events have it.
+func (t *Task) used(memory int64) {
+	u := engine.UsedOf(memory, 0)
+	t.PeakMemory, t.PeakAtMost = u.PeakMemory, u.AtMost
+}
 
 // TaskFilter says which tasks are wanted. The zero value wants all.
 type TaskFilter struct {
@@ -97,7 +108,8 @@ type taskRows struct {
 
 func readTasks(ctx context.Context, q reader, w where, f TaskFilter) (r taskRows, err error) {
 	rows, err := q.QueryContext(ctx, `SELECT r.id, r.work_dir, s.name, s.fan_out, coalesce(s.expanded, 0), t.idx, t.key, t.status, t.attempts,
-			coalesce(t.job, 0), t.exit_code, t.reason, t.cause, t.started, t.stopped
+			coalesce(t.job, 0), t.exit_code, t.reason, t.cause, t.started, t.stopped,
+			coalesce(t.peak_memory, 0), coalesce(t.cpu, 0)
 		FROM tasks t JOIN runs r ON r.num = t.run JOIN steps s ON s.run = t.run AND s.step = t.step`+
 		w.String()+" ORDER BY t.run, t.step, t.idx"+limits(f.Limit, f.Offset), w.args...)
 	if err != nil {
@@ -110,8 +122,9 @@ func readTasks(ctx context.Context, q reader, w where, f TaskFilter) (r taskRows
 		var expanded int64
 		var key sql.NullString
 		var exit, started, stopped sql.NullInt64
+		var memory int64
 		if err := sc.Scan(&run, &workDir, &t.Step, &t.FanOut, &expanded, &t.Index, &key, &t.Status, &t.Attempts,
-			&t.Job, &exit, &t.Reason, &t.Cause, &started, &stopped); err != nil {
+			&t.Job, &exit, &t.Reason, &t.Cause, &started, &stopped, &memory, &t.CPUMillis); err != nil {
 			return err
 		}
 		switch {
@@ -125,6 +138,7 @@ func readTasks(ctx context.Context, q reader, w where, f TaskFilter) (r taskRows
 			t.ExitCode = &code
 		}
 		t.Started, t.Stopped = timeOf(started), timeOf(stopped)
+		t.used(memory)
 		t.Dir = engine.TaskDir(workDir, run, t.Step, engine.KeyDir(t.FanOut, t.Key))
 		if t.Status == engine.Cached {
 			r.cached[t.Step] = expanded

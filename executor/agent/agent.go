@@ -27,6 +27,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -111,7 +112,13 @@ type Attempt struct {
 type Usage struct {
 	Started, Stopped int64   // ms since the epoch
 	PeakMemory       int64   // bytes
+	PeakAtMost       bool    // PeakMemory is no peak, but what it did not exceed
 	CPUSeconds       float64 // of all its processes, in user and in system mode
+}
+
+// Used returns what an executor tells of it.
+func (u *Usage) Used() engine.Used {
+	return engine.Used{PeakMemory: u.PeakMemory, AtMost: u.PeakAtMost, CPUMillis: int64(math.Round(u.CPUSeconds * 1000))}
 }
 
 // Begin makes a fresh directory for an attempt and stages its inputs in. What a dead

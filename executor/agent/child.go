@@ -3,9 +3,11 @@ package agent
 import (
 	"cmp"
 	"context"
+	"math/bits"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -156,7 +158,46 @@ func (c *child) add(used *syscall.Rusage) { c.used.Add(used) }
 // (getrusage(2)).
 func (u *Usage) Add(used *syscall.Rusage) {
 	u.CPUSeconds += seconds(used.Utime) + seconds(used.Stime)
-	u.PeakMemory = max(u.PeakMemory, int64(used.Maxrss)*maxrssUnit)
+	u.peak(peakOf(int64(used.Maxrss)*maxrssUnit, ownPeak))
+}
+
+// peak takes in what one of its processes has had at most.
+func (u *Usage) peak(bytes int64, atMost bool) {
+	if bytes > u.PeakMemory {
+		u.PeakMemory, u.PeakAtMost = bytes, atMost
+	}
+}
+
+// inContainer takes in what all processes of its container have had together at most; 0: not
+// known.
+func (u *Usage) inContainer(bytes int64) {
+	if u.PeakAtMost && bytes > 0 {
+		u.PeakMemory, u.PeakAtMost = 0, false
+	}
+	u.peak(bytes, false)
+}
+
+// seenPeak is up to where a peak may have been that of this process, in bytes: it never falls.
+var seenPeak atomic.Int64
+
+// peakOf returns what a child has had at most of which the kernel says peak, where this
+// process has had own, which is asked only if need be. Linux counts what a process had before it became another program:
+// of a child, all that is its parent's (execve(2) of a vfork(2), getrusage(2)). So a peak of
+// no more than that says only what it cannot exceed, and is rounded up to a power of two,
+// as it would else show how this process grows. The kernel counts pages roughly while a
+// process has several threads, so a little more than own is no peak either.
+func peakOf(peak int64, own func() int64) (bytes int64, atMost bool) {
+	if seen := seenPeak.Load(); peak > seen {
+		seen = own()
+		if seen += seen / 8; peak > seen {
+			return peak, false
+		}
+		seenPeak.Store(seen)
+	}
+	if peak <= 0 {
+		return 0, false
+	}
+	return 1 << bits.Len64(uint64(peak-1)), true
 }
 
 func seconds(t syscall.Timeval) float64 { return float64(t.Sec) + float64(t.Usec)/1e6 }

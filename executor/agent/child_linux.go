@@ -24,6 +24,19 @@ var cgroups = []struct{ dir, peak, cache string }{
 	{"/memory/", "memory.max_usage_in_bytes", "total_cache"},
 }
 
+// ownPeak returns the most memory that this process has had since it is this program, in
+// bytes (proc_pid_status(5), VmHWM); 0: not known.
+func ownPeak() int64 {
+	data, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(data), "\nVmHWM:")
+	line, _, _ := strings.Cut(after, "kB")
+	n, _ := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+	return n << 10
+}
+
 // containerPeak returns the most memory that all processes of this container have had
 // together, without page cache, as far as the kernel tells; 0: not known, or this process
 // is not in a container of its own.

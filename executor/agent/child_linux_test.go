@@ -31,3 +31,37 @@ func TestPeakOfContainer(t *testing.T) {
 		}
 	}
 }
+
+// TestPeakOf: what may be that of this process is an upper bound, and nothing else is.
+func TestPeakOf(t *testing.T) {
+	for _, tt := range []struct {
+		peak, own, want int64
+		atMost          bool
+	}{
+		{0, 100, 0, false}, {1, 100, 1, true}, {33, 100, 64, true}, {64, 100, 64, true}, {65, 100, 128, true}, {112, 100, 128, true},
+		{113, 100, 113, false}, {7, 0, 7, false},
+	} {
+		seenPeak.Store(0)
+		asked := 0
+		own := func() int64 { asked++; return tt.own }
+		if got, atMost := peakOf(tt.peak, own); got != tt.want || atMost != tt.atMost {
+			t.Errorf("%d of a child of a process with %d: %d, %t, want %d", tt.peak, tt.own, got, atMost, tt.want)
+		}
+		if peakOf(tt.peak, own); tt.atMost && asked != 1 {
+			t.Errorf("%d of a child of a process with %d: that was asked %d times", tt.peak, tt.own, asked)
+		}
+	}
+	if own := ownPeak(); own < 1<<20 || own > 1<<40 {
+		t.Errorf("this process has had %d bytes", own)
+	}
+	u := Usage{PeakMemory: 64, PeakAtMost: true}
+	if u.inContainer(0); u.PeakMemory != 64 || !u.PeakAtMost {
+		t.Errorf("what is not known of a container leaves %+v", u)
+	}
+	if u.inContainer(40); u.PeakMemory != 40 || u.PeakAtMost {
+		t.Errorf("a bound of 64 in a container that had 40 is %+v", u)
+	}
+	if u.inContainer(30); u.PeakMemory != 40 {
+		t.Errorf("a process that had 40, in a container that had 30, is %+v", u)
+	}
+}

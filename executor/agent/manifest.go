@@ -100,7 +100,7 @@ func (at *Attempt) manifest(c *collector) *engine.Manifest {
 	m := &engine.Manifest{
 		Version: manifestVersion, Run: t.Run, Step: t.Step, Task: t.Key, Attempt: t.Attempt,
 		Files: c.files, Outputs: c.values, Paths: outputPaths(t.Spec), Job: t.Job,
-		Started: at.Usage.Started, Stopped: at.Usage.Stopped, PeakMemory: at.Usage.PeakMemory, CPUSeconds: at.Usage.CPUSeconds,
+		Started: at.Usage.Started, Stopped: at.Usage.Stopped, PeakMemory: at.Usage.PeakMemory, PeakAtMost: at.Usage.PeakAtMost, CPUSeconds: at.Usage.CPUSeconds,
 		BytesIn: at.bytesIn,
 	}
 	for i := range m.Files {

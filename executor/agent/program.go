@@ -127,7 +127,7 @@ func (p *Program) around(ctx context.Context, c *child, job *Job, t *Task) (int,
 		return code, nil
 	}
 	at.Usage = c.used
-	at.Usage.PeakMemory = max(at.Usage.PeakMemory, containerPeak())
+	at.Usage.inContainer(containerPeak())
 	_, err = at.Finish(ctx)
 	var own *Error
 	switch {

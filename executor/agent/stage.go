@@ -74,7 +74,7 @@ func (at *Attempt) stageList(in *engine.Input, far []farInput) ([]farInput, erro
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		return nil, stageInError(err, "input %q: %s", in.Name, Explain(err))
 	}
-	names := listNames(in)
+	names := ListNames(in)
 	var list strings.Builder
 	for i := range in.Paths {
 		var err error
@@ -158,8 +158,8 @@ func baseName(from string) string {
 	return path.Base(u.Path)
 }
 
-// listNames returns what each path of a list is called.
-func listNames(in *engine.Input) []string {
+// ListNames returns what each path of an input that is a list is called in its directory.
+func ListNames(in *engine.Input) []string {
 	names := make([]string, len(in.Paths))
 	seen := make(map[string]bool, len(names))
 	for i, path := range in.Paths {

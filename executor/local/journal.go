@@ -25,7 +25,7 @@ import (
 //	a <ms> <op> <body>                                     an input of Batch.Do
 //	n <ms> <job id>                                        gives the next number to a job that a line submitted
 //	r <ms> <job> <index> <attempt>                         started
-//	x <ms> <job> <index> <attempt> <exit code> <reason> <status reason> [<containers as JSON>]
+//	x <ms> <job> <index> <attempt> <exit code> <reason> <status reason> [u <memory> <cpu>] [<containers as JSON>]
 //	f ...                                                  as x, found out after a crash
 //	t <ms> <job> <index> <reason>                          terminate
 //	k <ms>                                                 the time has come for something
@@ -34,7 +34,7 @@ import (
 //	j 0 <job of Saved as JSON>                             as many as the snapshot says
 //
 // index is -1 for a plain job, and for all of an array; an exit code that is not there
-// is "-"; texts are quoted as in Go. A body is quoted if it has several lines or begins
+// is "-"; what was used is in bytes, as engine.Used.Memory, and milliseconds; texts are quoted as in Go. A body is quoted if it has several lines or begins
 // with a quote.
 //
 // It is written with the lock of the Batch held. Lines are gathered until flush, which
@@ -319,6 +319,11 @@ func (j *journal) exited(kind byte, ms int64, job engine.JobID, index, attempt i
 	}
 	j.quoted(e.Reason)
 	j.quoted(e.StatusReason)
+	if e.Used != (engine.Used{}) {
+		j.lines = append(j.lines, " u"...)
+		j.int(int(e.Used.Memory()))
+		j.int(int(e.Used.CPUMillis))
+	}
 	if e.Containers != nil {
 		if b, err := json.Marshal(e.Containers); err == nil {
 			j.lines = append(append(j.lines, ' '), b...)

@@ -133,7 +133,9 @@ func (p *processes) Run(t *Try, started func()) Exit {
 		endEscaped(t)
 	}
 	b.at.Usage = pr.used
-	return p.finish(pr, b.at, exitCode(ws))
+	exit = p.finish(pr, b.at, exitCode(ws))
+	exit.Used = pr.used.Used()
+	return exit
 }
 
 // Finished reports whether the result of a try is complete though nobody has said so.
@@ -142,10 +144,13 @@ func (p *processes) Finished(t *Try) (Exit, bool) {
 	if t.Task != nil {
 		return Exit{}, false
 	}
-	if _, err := p.agent.Recover(context.Background(), p.taskOf(t)); err != nil {
+	m, err := p.agent.Recover(context.Background(), p.taskOf(t))
+	if err != nil {
 		return Exit{}, false
 	}
-	return exited(0), true
+	exit := exited(0)
+	exit.Used = m.Used()
+	return exit, true
 }
 
 // taskOf returns what the agent is to know of a try.

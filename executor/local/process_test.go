@@ -68,9 +68,11 @@ func onThread(f func()) {
 	<-done
 }
 
-// run runs a try to its end, and reports whether its program was started.
+// run runs a try to its end, and reports whether its program was started. What that has
+// used is left out.
 func run(r Runner, t *Try) (exit Exit, started bool) {
 	onThread(func() { exit = r.Run(t, func() { started = true }) })
+	exit.Used = engine.Used{}
 	return exit, started
 }
 
@@ -145,6 +147,28 @@ func TestProcessExits(t *testing.T) {
 				t.Errorf("started = %v", started)
 			}
 		})
+	}
+}
+
+// TestProcessUsage: what a try has used is told, whether it succeeds or fails, and also of
+// a program that its shell has started.
+func TestProcessUsage(t *testing.T) {
+	t.Parallel()
+	const much = 150 << 20
+	r := newTestRunner(t, RunnerOptions{})
+	for script, used := range map[string]int64{
+		"dd if=/dev/zero of=/dev/null bs=150M count=1; exit 3": much,
+		"while ((n++ < 20000)); do :; done":                    0,
+	} {
+		var exit Exit
+		onThread(func() { exit = r.Run(newTry(t, engine.TaskSpec{Script: script}), func() {}) })
+		low, high := used, used+used/5
+		if used == 0 {
+			low, high = 1<<20, much
+		}
+		if got := exit.Used; got.PeakMemory < low || got.PeakMemory > high || used > 0 && got.AtMost || got.CPUMillis < 1 || got.CPUMillis > 60_000 {
+			t.Errorf("%s has used %+v, want %d to %d bytes", script, got, low, high)
+		}
 	}
 }
 
@@ -323,11 +347,12 @@ func background(r Runner, t *Try) (ended <-chan Exit) {
 	return done
 }
 
-// await waits for the end of a try.
+// await waits for the end of a try. What it has used is left out.
 func await(t *testing.T, ended <-chan Exit) Exit {
 	t.Helper()
 	select {
 	case e := <-ended:
+		e.Used = engine.Used{}
 		return e
 	case <-time.After(20 * time.Second):
 		t.Fatal("the try does not end")
@@ -489,6 +514,10 @@ func TestOutputsAndManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	exit, ok := rec.Finished(try)
+	if exit.Used.PeakMemory == 0 {
+		t.Error("what it used is in its manifest, and not found")
+	}
+	exit.Used = engine.Used{}
 	if diff := cmp.Diff(code(0), exit); diff != "" || !ok {
 		t.Error(diff, ok)
 	}

@@ -169,6 +169,10 @@ func (f *fields) exit() Exit {
 		e.ExitCode = &n
 	}
 	e.Reason, e.StatusReason = f.quoted(), f.quoted()
+	if rest, ok := strings.CutPrefix(f.rest, "u "); ok {
+		f.rest = rest
+		e.Used = engine.UsedOf(int64(f.int()), int64(f.int()))
+	}
 	if f.rest != "" {
 		f.bad = f.bad || json.Unmarshal([]byte(f.rest), &e.Containers) != nil
 		f.rest = ""

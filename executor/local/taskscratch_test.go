@@ -92,7 +92,9 @@ func TestScratchTask(t *testing.T) {
 	if m.Started == 0 || m.Stopped < m.Started || m.PeakMemory < 1<<16 || m.CPUSeconds <= 0 || m.BytesOut != 6 {
 		t.Errorf("it took from %d to %d, %d bytes, %v s, and left %d bytes", m.Started, m.Stopped, m.PeakMemory, m.CPUSeconds, m.BytesOut)
 	}
-	if exit, ok := r.Finished(try); !ok || !cmp.Equal(exit, code(0)) {
+	want := code(0)
+	want.Used = m.Used()
+	if exit, ok := r.Finished(try); !ok || !cmp.Equal(exit, want) {
 		t.Errorf("its result is not found: %+v, %v", exit, ok)
 	}
 }

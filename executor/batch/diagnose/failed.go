@@ -21,6 +21,7 @@ type Attempt struct {
 	StatusReason     string // of AWS Batch; "": not known
 	Terminated       bool   // by a person, or by flow
 	Started, Stopped time.Time
+	PeakMemory       int64    // bytes; 0: not known
 	Local            bool     // it ran on this machine
 	Cause            string   // the task that failed before it, if that is known
 	Log              []string // the last lines of what it wrote; they are only looked at for what exit codes leave open

@@ -147,9 +147,10 @@ func signalWhy(name string) string {
 func tellKilled(a *Attempt, v *Verdict) {
 	v.Cause = Killed
 	v.Why = "it was killed, and not by its time limit: most often memory ran out for a part of it, else its host stopped it"
+	tellPeak(a, v)
 	asked := ""
 	if a.Asked.MemoryMiB > 0 {
-		asked = fmt.Sprintf(" than memory = %q", memory(a.Asked.MemoryMiB))
+		asked = " than its " + memory(a.Asked.MemoryMiB)
 	}
 	v.help("Try it with more memory" + asked + ".")
 	v.Write = moreMemory(a.Asked.MemoryMiB)

@@ -39,8 +39,16 @@ func tellMemory(a *Attempt, v *Verdict) {
 	if line := a.line(memoryWords...); line != "" && !a.says("OutOfMemory") {
 		v.Why = fmt.Sprintf("it wrote: %s", line)
 	}
+	tellPeak(a, v)
 	v.help("Ask for more, or let the memory grow with each attempt.")
 	v.Write = moreMemory(a.Asked.MemoryMiB)
+}
+
+// tellPeak adds how much memory it had at most, if that is known.
+func tellPeak(a *Attempt, v *Verdict) {
+	if a.PeakMemory > 0 {
+		v.Why = strings.TrimPrefix(fmt.Sprintf("%s; it had %s at its peak", v.Why, memory(int(a.PeakMemory>>20))), "; ")
+	}
 }
 
 // moreMemory is what to write so that the memory grows with each attempt.

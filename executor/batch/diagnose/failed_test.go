@@ -60,6 +60,9 @@ func TestWhyFailed(t *testing.T) {
 
 		// Memory and time.
 		{"OOM", Attempt{ExitCode: new(137), Reason: engine.ReasonOutOfMemory, StatusReason: engine.ReasonExited, Asked: Asked{MemoryMiB: 4096}}, OutOfMemory, `it ran out of memory: memory = "4 GiB" was not enough`, "${8 * attempt} GiB"},
+		{"OOM with its peak", Attempt{ExitCode: new(137), Reason: engine.ReasonOutOfMemory, PeakMemory: 4000 << 20, Asked: Asked{MemoryMiB: 4096}}, OutOfMemory, "was not enough", "it had 4000 MiB at its peak\n"},
+		{"no memory by its log, with its peak", Attempt{ExitCode: new(1), Log: []string{"MemoryError"}, PeakMemory: 3 << 30}, OutOfMemory, "out of memory", "it wrote: MemoryError; it had 3 GiB at its peak\n"},
+		{"killed, with its peak", Attempt{ExitCode: new(137), PeakMemory: 3 << 30}, Killed, "", "stopped it; it had 3 GiB at its peak\n"},
 		{"timeout", Attempt{ExitCode: new(137), StatusReason: engine.ReasonTimeout, Asked: Asked{Timeout: 2 * time.Hour}, Started: begun, Stopped: begun.Add(2*time.Hour + 3*time.Second)}, TimedOut, "longer than its timeout of 2h (2h0m3s)", `timeout = "4h"`},
 		{"timeout, recorded", Attempt{ExitCode: new(137), Reason: engine.ReasonTimeout + " (exit code 137)"}, TimedOut, "longer than its timeout, and was ended", "SIGTERM"},
 

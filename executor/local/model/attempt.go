@@ -30,6 +30,7 @@ type Exit struct {
 	ExitCode     *int                     // nil: the container never reported one
 	Reason       string                   // of the container
 	StatusReason string                   // "": engine.ReasonExited
+	Used         engine.Used              // by the program; zeros: not known
 	Containers   []engine.ContainerResult // of a job of several containers; else nil
 }
 
@@ -66,6 +67,7 @@ func (m *Model) exit(j *job, i int, c *child, e Exit) {
 		c.exit = int32(*e.ExitCode)
 		c.flags |= hasExit
 	}
+	c.memory, c.cpu = e.Used.Pack()
 	if e.Reason != "" {
 		c.details().reason = cut(e.Reason, maxContainerReason)
 	}

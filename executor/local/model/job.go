@@ -48,17 +48,19 @@ type array struct {
 }
 
 // A child is a child of an array job, or the one task of a plain job. 10,000 of them
-// are 400 kB.
+// are 480 kB.
 type child struct {
 	status  engine.JobStatus
 	why     why
 	flags   childFlags
-	attempt uint8 // number of the last try begun; 0: none
-	waiting uint8 // single children it depends on that have not succeeded yet
-	exit    int32 // exit code of the last try, if flagged
-	place   int32 // environment of the last try, an index into Model.places
-	started int64 // of the last try; 0: it did not reach RUNNING
-	stopped int64 // while RUNNABLE: since when
+	attempt uint8  // number of the last try begun; 0: none
+	waiting uint8  // single children it depends on that have not succeeded yet
+	exit    int32  // exit code of the last try, if flagged
+	place   int32  // environment of the last try, an index into Model.places
+	started int64  // of the last try; 0: it did not reach RUNNING
+	stopped int64  // while RUNNABLE: since when
+	memory  int32  // of the last try that ended, see engine.Used.Pack
+	cpu     uint32 // likewise
 	more    *more
 }
 

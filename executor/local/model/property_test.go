@@ -159,7 +159,7 @@ func (s *story) actions() map[string]func(*rapid.T) {
 		}),
 		"exit": guarded(running, func() { s.exit(s.takeLive(), Exit{ExitCode: code()}) }),
 		"exit2": guarded(running, func() {
-			s.exit(s.takeLive(), Exit{ExitCode: code(), Reason: "OutOfMemoryError: x", Containers: []engine.ContainerResult{{Name: "c"}}})
+			s.exit(s.takeLive(), Exit{ExitCode: code(), Reason: "OutOfMemoryError: x", Used: engine.Used{PeakMemory: 8 << 10, AtMost: true, CPUMillis: 8}, Containers: []engine.ContainerResult{{Name: "c"}}})
 		}),
 		"fail": guarded(running, func() { s.exit(s.takeLive(), Exit{StatusReason: HostLost("i-9")}) }),
 		"lose": guarded(running, func() {

@@ -249,6 +249,7 @@ func (j *job) restoreKid(i int, c *child, from *savedKid) {
 	*c = child{
 		status: engine.JobStatus(from.Status), why: from.Why, flags: from.Flags, attempt: from.Attempt, waiting: from.Waiting,
 		exit: from.Exit, place: from.Place, started: from.Started, stopped: from.Stopped,
+		memory: from.Memory, cpu: from.CPU,
 	}
 	if m := from.More; m != nil {
 		c.more = &more{reason: m.Reason, statusReason: m.StatusReason, stop: m.Stop, containers: m.Containers}
@@ -257,6 +258,7 @@ func (j *job) restoreKid(i int, c *child, from *savedKid) {
 			c.more.attempts = append(c.more.attempts, engine.JobAttempt{
 				Started: timeOf(a.Started), Stopped: timeOf(a.Stopped), ExitCode: a.ExitCode, Reason: a.Reason,
 				StatusReason: a.StatusReason, LogStream: log, TaskID: taskID(log), Containers: a.Containers,
+				Used: engine.UsedOf(a.Memory, a.CPU),
 			})
 		}
 	}

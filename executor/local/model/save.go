@@ -126,6 +126,8 @@ type savedKid struct {
 	Place   int32      `json:"p,omitempty"`
 	Started int64      `json:"b,omitempty"`
 	Stopped int64      `json:"e,omitempty"`
+	Memory  int32      `json:"r,omitempty"`
+	CPU     uint32     `json:"u,omitempty"`
 	More    *savedMore `json:"m,omitempty"`
 }
 
@@ -144,6 +146,8 @@ type savedAttempt struct {
 	Reason       string                   `json:"r,omitempty"`
 	StatusReason string                   `json:"s,omitempty"`
 	Containers   []engine.ContainerResult `json:"c,omitempty"`
+	Memory       int64                    `json:"m,omitempty"`
+	CPU          int64                    `json:"u,omitempty"`
 }
 
 // kept is a value that the model only keeps for its caller.
@@ -293,12 +297,13 @@ func (c *child) save() savedKid {
 	out := savedKid{
 		Status: uint8(c.status), Why: c.why, Flags: c.flags, Attempt: c.attempt, Waiting: c.waiting,
 		Exit: c.exit, Place: c.place, Started: c.started, Stopped: c.stopped,
+		Memory: c.memory, CPU: c.cpu,
 	}
 	if m := c.more; m != nil {
 		out.More = &savedMore{Reason: m.reason, StatusReason: m.statusReason, Stop: m.stop, Containers: m.containers}
 		for _, a := range m.attempts {
 			out.More.Attempts = append(out.More.Attempts, savedAttempt{
-				millis(a.Started), millis(a.Stopped), a.ExitCode, a.Reason, a.StatusReason, a.Containers,
+				millis(a.Started), millis(a.Stopped), a.ExitCode, a.Reason, a.StatusReason, a.Containers, a.Used.Memory(), a.Used.CPUMillis,
 			})
 		}
 	}

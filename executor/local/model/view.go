@@ -122,7 +122,7 @@ func (m *Model) childView(j *job, i int, attempts bool) View {
 		v.Created = timeOf(a.spawned)
 	}
 	if c.status.Ended() {
-		v.Stopped = timeOf(c.stopped)
+		v.Stopped, v.Used = timeOf(c.stopped), engine.Unpack(c.memory, c.cpu)
 	}
 	if c.more != nil {
 		v.Reason, v.Containers = c.more.reason, cloneContainers(c.more.containers)
@@ -162,7 +162,7 @@ func (j *job) lastAttempt(i int, c *child) engine.JobAttempt {
 	log := j.logStream(i, int(c.attempt))
 	a := engine.JobAttempt{
 		Started: timeOf(c.started), Stopped: timeOf(c.stopped), ExitCode: c.exitCode(),
-		StatusReason: j.statusReason(c), LogStream: log, TaskID: taskID(log),
+		StatusReason: j.statusReason(c), LogStream: log, TaskID: taskID(log), Used: engine.Unpack(c.memory, c.cpu),
 	}
 	if c.more != nil {
 		a.Reason, a.Containers = c.more.reason, cloneContainers(c.more.containers)
