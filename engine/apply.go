@@ -80,7 +80,7 @@ func (r *Run) apply(e *Event) error {
 	case StepExpanded:
 		return r.applyExpanded(s, e)
 	case StepReset:
-		r.resetStep(s, e.NoCache)
+		r.resetStep(s, e)
 	case StepEnded:
 		s.status, s.reason, s.cause, s.ended = e.Status, e.Reason, e.Cause, s.endedBy(e.At)
 	case JobPlanned:
@@ -109,7 +109,10 @@ func (r *Run) apply(e *Event) error {
 			s.setDetail(i, TaskDetail{Reason: e.Reason, Cause: e.Cause})
 		}
 	case TasksReset:
-		r.resetTasks(s, e.Tasks)
+		if n := len(e.Attempts); n > 1 && n != e.Tasks.Len() {
+			return fmt.Errorf("step %q: its lists do not fit its tasks", s.Name)
+		}
+		r.resetTasks(s, e.Tasks, e.Attempts)
 		if e.Reason != "" {
 			s.again = append(s.again, againReason{e.Tasks, e.Reason})
 		}
@@ -401,10 +404,12 @@ func (s *stepState) ruleIndex(i int, class string) int {
 	return 0
 }
 
-// resetTasks makes tasks of s run again.
-func (r *Run) resetTasks(s *stepState, tasks Ranges) {
+// resetTasks makes tasks of s run again. tries, if there are any, is what they may have used.
+func (r *Run) resetTasks(s *stepState, tasks Ranges, tries []int) {
 	s.gone, s.unneeded = s.gone.without(tasks), s.unneeded.without(tasks)
+	k := -1
 	for i := range tasks.All() {
+		k++
 		r.leaveJob(s, i)
 		if s.task[i].Ended() {
 			s.waiting++
@@ -413,6 +418,9 @@ func (r *Run) resetTasks(s *stepState, tasks Ranges) {
 			s.hurt--
 		}
 		s.set(i, Pending)
+		if len(tries) > 0 {
+			s.tries[i] = uint16(max(int(s.tries[i]), tries[min(k, len(tries)-1)]))
+		}
 		if used := int(s.tries[i]) - s.infra[i]; used > 0 {
 			s.spend(i, used)
 		}
@@ -429,7 +437,10 @@ func (r *Run) resetTasks(s *stepState, tasks Ranges) {
 
 // resetStep forgets the tasks of s: they are to be found out again. Attempts are
 // numbered on, so that no directory is used twice.
-func (r *Run) resetStep(s *stepState, noCache bool) {
+func (r *Run) resetStep(s *stepState, e *Event) {
+	for _, n := range e.Attempts {
+		s.base = max(s.base, n)
+	}
 	for _, j := range s.live {
 		if j.state == jobAccepted {
 			j.used.Unknown += j.open // nobody looks how long they still run
@@ -444,5 +455,5 @@ func (r *Run) resetStep(s *stepState, noCache bool) {
 		// Its tasks may be at any of the tries that it may make.
 		s.base = max(s.base, j.plan.Attempt+max(j.plan.Attempts, 1)-1)
 	}
-	*s = stepState{live: s.live, Step: s.Step, at: s.at, deps: s.deps, next: s.next, base: s.base, noCache: noCache}
+	*s = stepState{live: s.live, Step: s.Step, at: s.at, deps: s.deps, next: s.next, base: s.base, noCache: e.NoCache}
 }

@@ -122,12 +122,15 @@ func (d *Driver) listEnded(ctx context.Context, g *gathered, status JobStatus) (
 
 // counts reports whether it matters how often a child was tried that has ended: where
 // Batch may have tried again after other failures than losses, and where it failed, unless
-// it never began or was ended by us.
+// it never began or was ended by us: to ask then costs, unless it is near; see untold.
 func (g *gathered) counts(child *Job) bool {
-	if child.Status == JobFailed {
-		return !child.Terminated && child.StatusReason != ReasonDependency
+	switch {
+	case child.Status != JobFailed:
+		return g.j.plan.Attempts > 1 && !g.j.plan.Losses
+	case child.Terminated:
+		return g.d.run.near() && g.j.plan.Attempts > 1 && !child.Started.IsZero()
 	}
-	return g.j.plan.Attempts > 1 && !g.j.plan.Losses
+	return child.StatusReason != ReasonDependency
 }
 
 func (d *Driver) addDescribed(ctx context.Context, g *gathered, ids []JobID) error {

@@ -34,8 +34,9 @@ type Event struct {
 	JobID JobID    `json:"job_id,omitempty"`
 
 	// TasksEnded: the same for all Tasks, or in their order. JobLost has Attempts, one
-	// element, if the job had been accepted: what its tasks may have used. JobStarts has
-	// Started, one element.
+	// element, if the job had been accepted: what its tasks may have used. StepReset, one
+	// element, and TasksReset have Attempts if more may have been used than was told.
+	// JobStarts has Started, one element.
 	Outcome  Outcome   `json:"outcome,omitempty"`
 	ExitCode *int      `json:"exit_code,omitempty"`
 	Attempts []int     `json:"attempts,omitempty"` // tries so far, over all jobs; one element: of every task

@@ -40,6 +40,9 @@ func (r *Run) Redo(o Redo) ([]Event, error) {
 	if len(events) == 0 {
 		return nil, nil
 	}
+	for k := range events {
+		r.numberOn(&events[k], nil)
+	}
 	if r.Ended() || r.cancel != nil {
 		events = append([]Event{{Kind: RunReopened}}, events...)
 	}

@@ -215,7 +215,7 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 	case engine.StepExpanded:
 		return p.applyExpanded(s, e)
 	case engine.StepReset:
-		p.resetStep(s)
+		p.resetStep(s, e)
 	case engine.StepEnded:
 		if !e.Status.Ended() {
 			return fmt.Errorf("a step cannot end %s", e.Status)
@@ -240,9 +240,18 @@ func (p *projection) applyStep(t *tx, e *engine.Event, at int64) error {
 			p.set(s, i, row)
 		}
 	case engine.TasksReset:
+		if n := len(e.Attempts); n > 1 && n != e.Tasks.Len() {
+			return fmt.Errorf("the lists of a reset do not fit its tasks")
+		}
+		k := 0
 		for i := range e.Tasks.All() {
 			old := s.row(i)
-			p.set(s, i, taskRow{attempts: old.attempts, job: old.job})
+			row := taskRow{attempts: old.attempts, job: old.job}
+			if n := len(e.Attempts); n > 0 {
+				row.attempts = max(row.attempts, int32(e.Attempts[min(k, n-1)]))
+			}
+			p.set(s, i, row)
+			k++
 		}
 		s.status, s.reason, s.cause, s.ended = engine.Running, "", "", 0
 	}
@@ -309,7 +318,10 @@ func (s *stepState) readKeys(x *engine.Expanded) {
 	}
 }
 
-func (p *projection) resetStep(s *stepState) {
+func (p *projection) resetStep(s *stepState, e *engine.Event) {
+	for _, n := range e.Attempts {
+		s.base = max(s.base, int32(n))
+	}
 	for i := range max(s.size, 0) {
 		s.base = max(s.base, s.row(i).attempts)
 	}

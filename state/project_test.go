@@ -517,14 +517,21 @@ func (w *world) reset() *engine.Event {
 			return nil
 		}
 	}
+	var tries []int
+	if rapid.Bool().Draw(w.rt, "more tries") {
+		tries = []int{rapid.IntRange(1, 12).Draw(w.rt, "tries")}
+	}
 	if rapid.Bool().Draw(w.rt, "whole step") {
-		return &engine.Event{Kind: engine.StepReset, Step: step}
+		return &engine.Event{Kind: engine.StepReset, Step: step, Attempts: tries}
 	}
 	tasks := w.some(step, func(_ int, t engine.TaskStatus) bool { return t.Status.Ended() })
 	if tasks == nil {
 		return nil
 	}
-	return &engine.Event{Kind: engine.TasksReset, Step: step, Tasks: tasks}
+	for k := 1; len(tries) > 0 && k < tasks.Len() && tries[0]%2 == 0; k++ { // a list
+		tries = append(tries, k)
+	}
+	return &engine.Event{Kind: engine.TasksReset, Step: step, Tasks: tasks, Attempts: tries}
 }
 
 func (w *world) runNews() *engine.Event {
