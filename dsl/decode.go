@@ -47,9 +47,11 @@ func (d *decoder) file(file *hcl.File) {
 			d.movedBlock(b)
 		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable:
 			d.infraBlock(b)
+		case "notify":
+			d.notifyBlock(b)
 		default:
 			d.errorf(b.DefRange, "Block not supported yet",
-				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, moved, %s.", b.Type, list(infraKinds, "and"))
+				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, moved, notify, %s.", b.Type, list(infraKinds, "and"))
 			d.hideLabels(b.Labels)
 		}
 	}

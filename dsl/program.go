@@ -35,6 +35,7 @@ type Program struct {
 	outputs   []*outputConfig
 	moved     []*movedConfig
 	infra     []*infraConfig // in source order
+	notices   []*noticeConfig
 	variables map[string]*Variable
 	budget    *budget
 	functions map[string]function.Function // what runs

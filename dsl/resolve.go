@@ -43,6 +43,9 @@ func (p *Program) resolve() hcl.Diagnostics {
 	for _, s := range p.steps {
 		an.resolveStep(s)
 	}
+	for _, n := range p.notices {
+		n.everything(func(a *arg) { an.analyze(a, nil) })
+	}
 	for _, o := range p.outputs {
 		an.analyze(o.value, nil)
 		if o.publish != nil {

@@ -2,6 +2,8 @@ package dsl
 
 import (
 	"github.com/hashicorp/hcl/v2"
+
+	"flow/engine"
 )
 
 // uses says which names an expression may use beside var, local, path and functions.
@@ -66,9 +68,9 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: kindDefinition, LabelNames: []string{"name"}},
 	{Type: kindPolicy, LabelNames: []string{"name"}},
 	{Type: kindConsumable, LabelNames: []string{"name"}},
+	{Type: "notify", LabelNames: []string{"name"}},
 	// These are reserved.
 	{Type: "schedule", LabelNames: []string{"name"}},
-	{Type: "notify", LabelNames: []string{"name"}},
 	{Type: "module", LabelNames: []string{"name"}},
 }}
 
@@ -89,6 +91,7 @@ var siteArgs = blockSpec{
 	{name: "profile"},
 	{name: "endpoint"},
 	{name: "agent_image"},
+	{name: "url"},
 }
 
 var workflowArgs = blockSpec{
@@ -218,6 +221,20 @@ var (
 		{name: "publish", uses: useRun | useSteps},
 		{name: "description"},
 		{name: "sensitive"},
+	}
+	notifyArgs = blockSpec{{name: "on"}}
+	// wayArgs are the blocks of notify: how a message goes out.
+	wayArgs = map[engine.WayKind]blockSpec{
+		engine.WayCommand: {{name: "argv", uses: useRun}, {name: "timeout"}},
+		engine.WayWebhook: {{name: "url", uses: useRun}, {name: "headers", uses: useRun}, {name: "secret"}, {name: "timeout"}},
+		engine.WaySlack:   {{name: "webhook"}, {name: "timeout"}},
+		engine.WaySNS:     {{name: "topic"}, {name: "timeout"}},
+		engine.WayEmail: {
+			{name: "server"}, {name: "tls"}, {name: "from"}, {name: "to"}, {name: "user"}, {name: "password"}, {name: "timeout"},
+		},
+	}
+	notifyBlocks = []hcl.BlockHeaderSchema{
+		{Type: string(engine.WayCommand)}, {Type: string(engine.WayWebhook)}, {Type: string(engine.WaySlack)}, {Type: string(engine.WaySNS)}, {Type: string(engine.WayEmail)},
 	}
 	localArg = argSpec{name: "local", uses: useRun | useSteps}
 )

@@ -45,6 +45,9 @@ type Site struct {
 	Endpoint   string `json:"endpoint,omitempty"` // URL
 	AgentImage string `json:"agent_image,omitempty"`
 
+	// URL is where a person sees runs in a browser: of flow serve, without a path at its end.
+	URL string `json:"url,omitempty"`
+
 	// Containers is what tasks with an image are run with: "docker" or "podman". VCPUs and
 	// MemoryMiB are what tasks may use of the machine; 0: all of it.
 	Containers string  `json:"containers,omitempty"`
@@ -187,6 +190,10 @@ func (c *Site) set(t *task, a *arg, dir string) {
 		c.Profile, _ = value(t, a, toText)
 	case "endpoint":
 		c.Endpoint, _ = value(t, a, toEndpoint)
+	case "url":
+		if s, ok := value(t, a, toEndpoint); ok {
+			c.URL = strings.TrimRight(s, "/")
+		}
 	case "agent_image":
 		c.AgentImage, _ = value(t, a, toImage)
 	}

@@ -61,6 +61,7 @@ site "all" {
   region       = "eu-central-1"
   profile      = "lab"
   agent_image  = "public.ecr.aws/lab/flow:1"
+  url          = "https://flow.example.org/"
 }
 site "aws" {
   executor = "batch"
@@ -77,7 +78,7 @@ site "bucket" { work_dir = "s3://lab/flow/" }
 	tests := []Site{
 		{
 			Name: "all", Executor: "local", WorkDir: filepath.Join(dir, "files/of/tasks"), MaxParallel: 20,
-			Region: "eu-central-1", Profile: "lab", AgentImage: "public.ecr.aws/lab/flow:1",
+			Region: "eu-central-1", Profile: "lab", AgentImage: "public.ecr.aws/lab/flow:1", URL: "https://flow.example.org",
 			Containers: "podman", VCPUs: 2.5, MemoryMiB: 4096,
 			Defaults: Defaults{Image: "debian:13", Queue: "spot", Tags: map[string]string{"project": "hg38", "cost center": "12"}},
 		},
@@ -155,6 +156,7 @@ func TestSiteMistakes(t *testing.T) {
 		"region":       {"site \"a\" { region = [] }", []string{"1: Unsuitable value | region: this is a list"}},
 		"profile":      {"site \"a\" { profile = {} }", []string{"1: Unsuitable value | profile: this is a map"}},
 		"agent_image":  {"site \"a\" { agent_image = [] }", []string{"1: Unsuitable value | agent_image"}},
+		"no url":       {"site \"a\" { url = \"flow.example.org\" }", []string{"1: Unsuitable value | url"}},
 		"no image":     {"site \"a\" { agent_image = \"a b\" }", []string{"1: Unsuitable value | no name of a container image"}},
 		"no region":    {"site \"a\" { region = \"Frankfurt\" }", []string{`1: Unsuitable value | no AWS region, such as "eu-central-1"`}},
 		"no endpoint":  {"site \"a\" { endpoint = \"localhost:8642\" }", []string{"1: Unsuitable value | no address of a service"}},

@@ -89,7 +89,7 @@ func (p *Program) bound(b *bound, run RunContext) *engine.Workflow {
 	wf := *p.Workflow
 	wf.Description, wf.MaxParallel, wf.Timeout = b.wf.Description, b.wf.MaxParallel, b.wf.Timeout
 	wf.Executor, wf.OnLost = b.wf.Executor, b.wf.OnLost
-	wf.Budget, wf.Infra = b.wf.Budget, b.wf.Infra
+	wf.Budget, wf.Infra, wf.Notices = b.wf.Budget, b.wf.Infra, b.wf.Notices
 	if wf.Tags = b.wf.Tags; len(run.Defaults.Tags) > 0 {
 		wf.Tags = maps.Clone(run.Defaults.Tags)
 		maps.Copy(wf.Tags, b.wf.Tags)

@@ -87,7 +87,7 @@ type shape struct {
 
 // A bound is what variables decide about a workflow.
 type bound struct {
-	wf     engine.Workflow // its scalar fields, budget and infra
+	wf     engine.Workflow // its scalar fields, budget, infra and notices
 	shapes map[*stepConfig]shape
 }
 
@@ -122,7 +122,9 @@ func (p *Program) check(ev *evaluator) (*bound, hcl.Diagnostics) {
 	for _, o := range p.outputs {
 		diags = append(diags, p.checkOutput(ev, o)...)
 	}
-	return out, diags
+	notices, noticeDiags := p.checkNotices(ev)
+	out.wf.Notices = notices
+	return out, append(diags, noticeDiags...)
 }
 
 func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Workflow) hcl.Diagnostics {

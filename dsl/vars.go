@@ -48,7 +48,12 @@ func (p *Program) values(in VarInput) (map[string]cty.Value, hcl.Diagnostics) {
 
 // valuesOf is values where only some variables need one; of others it may be unknown.
 func (p *Program) valuesOf(in VarInput, needed func(name string) bool) (map[string]cty.Value, hcl.Diagnostics) {
-	r := &varReader{p: p, given: map[string]given{}, stored: in.Stored, needed: needed}
+	return p.valuesFor(in, needed, func(*Variable, string) {})
+}
+
+// valuesFor is valuesOf, and tells of each variable with a bad value what is wrong with it.
+func (p *Program) valuesFor(in VarInput, needed func(name string) bool, blame func(v *Variable, why string)) (map[string]cty.Value, hcl.Diagnostics) {
+	r := &varReader{p: p, given: map[string]given{}, stored: in.Stored, needed: needed, blame: blame}
 	p.budget.reset()
 	r.env(in.Env)
 	if in.AutoFiles {
@@ -89,6 +94,7 @@ type varReader struct {
 	diags  hcl.Diagnostics
 	unread bool // a file could not be read, which was told
 	needed func(name string) bool
+	blame  func(v *Variable, why string)
 }
 
 // A sourced is the Extra of a diagnostic that lies in a file which is no part of the
@@ -172,6 +178,7 @@ func (r *varReader) setText(v *Variable, text, from string) {
 	default:
 		var why string
 		if g.val, why = r.constant(text); why != "" {
+			r.blameHidden(v, why)
 			r.invalid(v, from, nil, nil, why+example(v, text))
 			g.broken = true
 		}
@@ -235,6 +242,17 @@ func firstLine(s string) string {
 	return s
 }
 
+// hiddenWhy is what is said of a value that must not be shown.
+const hiddenWhy = "The value, which is sensitive and not shown, does not fit."
+
+// blameHidden tells what is wrong with a value, unless that would show it.
+func (r *varReader) blameHidden(v *Variable, why string) {
+	if v.Sensitive {
+		why = hiddenWhy
+	}
+	r.blame(v, why)
+}
+
 // invalid says that a value is not one for v.
 func (r *varReader) invalid(v *Variable, from string, rng *hcl.Range, source *hcl.File, why string) {
 	subject := rng
@@ -242,8 +260,9 @@ func (r *varReader) invalid(v *Variable, from string, rng *hcl.Range, source *hc
 		subject = v.Range.Ptr()
 	}
 	if v.Sensitive {
-		why = "The value, which is sensitive and not shown, does not fit."
+		why = hiddenWhy
 	}
+	r.blame(v, why)
 	r.add(&hcl.Diagnostic{
 		Severity: hcl.DiagError,
 		Summary:  fmt.Sprintf("Invalid value for variable %q", v.Name),
@@ -265,12 +284,14 @@ func (r *varReader) value(v *Variable) cty.Value {
 			return r.mark(v, val)
 		}
 		if v.Required {
+			r.blame(v, "It needs a value.")
 			r.errorf(v.Range.Ptr(), "Missing value for variable", "%s sets variable %q to null, and it is not nullable and has no default.", g.from, v.Name)
 			return r.mark(v, cty.UnknownVal(v.typ))
 		}
 	case v.Required && (r.unread || !r.needed(v.Name)): // it may well be in what could not be read
 		return r.mark(v, cty.UnknownVal(v.typ))
 	case v.Required:
+		r.blame(v, "It needs a value.")
 		r.errorf(v.Range.Ptr(), "Missing value for variable",
 			"Variable %q (%s) has no default, so it needs a value. Give one of: -var '%s=...', a line %s = ... in %s or in a file given with -var-file, or %s%s in the environment.",
 			v.Name, v.TypeString, v.Name, v.Name, autoFile, EnvPrefix, v.Name)
@@ -391,6 +412,7 @@ func (r *varReader) condition(v *Variable, c *validation, ctx *hcl.EvalContext) 
 	} else if s, err := convert.Convert(plain, cty.String); err == nil && !diags.HasErrors() && s.IsKnown() && !s.IsNull() {
 		text = sentence(strings.TrimSpace(s.AsString()))
 	}
+	r.blame(v, text)
 	g := r.given[v.Name]
 	subject := c.condition.Range().Ptr()
 	where := ""
