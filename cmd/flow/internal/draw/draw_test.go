@@ -26,7 +26,7 @@ func genome() *Graph {
 			{ID: "report", Label: "report", Detail: "skipped: call failed", Status: "SKIPPED"},
 			{ID: "notify", Label: "a-step-with-a-name-that-is-much-too-long-to-be-drawn", Status: ""},
 		},
-		Edges: []Edge{{0, 2, Whole}, {1, 2, Whole}, {2, 3, Element}, {3, 4, Whole}, {4, 5, Whole}, {0, 6, Whole}, {5, 6, Whole}, {1, 5, Whole}, {2, 7, Order}},
+		Edges: []Edge{{From: 0, To: 2, Kind: Whole}, {From: 1, To: 2, Kind: Whole}, {From: 2, To: 3, Kind: Element}, {From: 3, To: 4, Kind: Whole}, {From: 4, To: 5, Kind: Whole}, {From: 0, To: 6, Kind: Whole}, {From: 5, To: 6, Kind: Whole}, {From: 1, To: 5, Kind: Whole}, {From: 2, To: 7, Kind: Order}},
 	}
 }
 
@@ -39,23 +39,26 @@ func randomGraph(t *rapid.T) *Graph {
 	}
 	for k := rapid.IntRange(0, 80).Draw(t, "edges"); k > 0 && n > 1; k-- {
 		from := rapid.IntRange(0, n-2).Draw(t, "from")
-		g.Edges = append(g.Edges, Edge{from, rapid.IntRange(from+1, n-1).Draw(t, "to"), Whole})
+		g.Edges = append(g.Edges, Edge{From: from, To: rapid.IntRange(from+1, n-1).Draw(t, "to"), Kind: Whole})
 	}
 	return g
-}
-
-func sizesOf(g *Graph) []point {
-	sizes := make([]point, len(g.Nodes))
-	for i := range g.Nodes {
-		sizes[i] = size(&g.Nodes[i])
-	}
-	return sizes
 }
 
 func TestLayoutKeepsItsPromises(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		g := randomGraph(t)
-		l := place(g, sizesOf(g))
+		if rapid.Bool().Draw(t, "across") {
+			g.Width = 1e9
+		}
+		arranged := Arrange(g)
+		if arranged.across != (g.Width > 0) {
+			t.Fatalf("across: %v of %v allowed", arranged.across, g.Width)
+		}
+		l := arranged.layout
+		if arranged.across { // the promises are those of a drawing that runs downwards
+			l = l.turned()
+		}
+		g.Edges = arranged.edges
 		for i, a := range l.boxes {
 			if a.x-a.w/2 < 0 || a.y-a.h/2 < 0 || a.x+a.w/2 > l.width || a.y+a.h/2 > l.height {
 				t.Fatalf("box %d at %+v lies outside of %v x %v", i, a, l.width, l.height)
@@ -99,9 +102,9 @@ func TestLayoutUncrosses(t *testing.T) {
 		g.Nodes = append(g.Nodes, Node{ID: fmt.Sprint(i), Label: "n"})
 	}
 	for i := range 6 { // first node to last, second to last but one: all cross in source order
-		g.Edges = append(g.Edges, Edge{i, 11 - i, Whole})
+		g.Edges = append(g.Edges, Edge{From: i, To: 11 - i, Kind: Whole})
 	}
-	l := newLayering(g, ranks(g), sizesOf(g))
+	l := newLayering(g, ranks(g), sizes(g))
 	if n := l.crossings(); n != 15 {
 		t.Fatalf("in source order %d edges cross, want 15", n)
 	}
@@ -144,7 +147,7 @@ func TestSVGIsXMLWhateverTheNames(t *testing.T) {
 func TestSVGHasStatusAndStack(t *testing.T) {
 	image := string(SVG(genome()))
 	for _, want := range []string{
-		`<g class="RUNNING">`, `<g class="FAILED">`, "412/1,000, 3 failed",
+		`<g class="node RUNNING">`, `<g class="node FAILED">`, "412/1,000, 3 failed",
 		"call &lt;&quot;variants&quot; &amp; more&gt;", `class="edge element"`, `class="edge order"`,
 		"a-step-with-a-name-that-is-much-too-lon…", "prefers-color-scheme: dark",
 	} {
@@ -159,7 +162,7 @@ func TestBigGraphsAreQuick(t *testing.T) {
 	for i := range 1000 {
 		chain.Nodes = append(chain.Nodes, Node{ID: fmt.Sprint(i), Label: "step"})
 		if i > 0 {
-			chain.Edges = append(chain.Edges, Edge{i - 1, i, Whole}, Edge{0, i, Order})
+			chain.Edges = append(chain.Edges, Edge{From: i - 1, To: i, Kind: Whole}, Edge{From: 0, To: i, Kind: Whole})
 		}
 	}
 	// A layout that is quadratic in edges does not end before the time is up.
@@ -172,7 +175,7 @@ func TestDOT(t *testing.T) {
 	got := string(DOT(&Graph{
 		Title: `a "b"`,
 		Nodes: []Node{{ID: "x", Label: "x", Stack: true, Detail: `5 "tasks"`}, {ID: "y", Label: "y", Status: "FAILED"}},
-		Edges: []Edge{{0, 1, Order}},
+		Edges: []Edge{{From: 0, To: 1, Kind: Order}},
 	}))
 	want := `digraph "a \"b\"" {
   rankdir = TB
@@ -190,7 +193,7 @@ func TestDOT(t *testing.T) {
 func TestMermaid(t *testing.T) {
 	got := string(Mermaid(&Graph{
 		Nodes: []Node{{ID: "x", Label: "end", Stack: true, Detail: `5 "tasks"`}, {ID: "y", Label: "y", Status: "FAILED"}},
-		Edges: []Edge{{0, 1, Element}},
+		Edges: []Edge{{From: 0, To: 1, Kind: Element}},
 	}))
 	want := `flowchart TB
   n0[["end<br/>5 #34;tasks#34;"]]

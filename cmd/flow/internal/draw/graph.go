@@ -10,6 +10,9 @@ type Graph struct {
 	Title string
 	Nodes []Node
 	Edges []Edge
+	// Width is how wide the drawing may be that runs from left to right; it runs downwards if
+	// it would be wider.
+	Width float64
 }
 
 // A Node is a step.
@@ -20,12 +23,27 @@ type Node struct {
 	Tip    string // shown when the mouse rests on the node
 	Stack  bool   // a fan-out
 	Status string // RUNNING, FAILED, ...; "" if no run is shown
+	URL    string // where a click leads; "" is nowhere
+
+	// Room is for how many characters of Detail there is room, so that the drawing stays as
+	// it is when Detail changes; 0: for as many as it has.
+	Room     int
+	Bar      bool      // there is one below the text, of Segments
+	Segments []Segment // none: the bar is empty
+}
+
+// A Segment is the part of a bar that stands for N of something.
+type Segment struct {
+	Status string // its colour
+	N      int
 }
 
 // An Edge says that node To waits for node From. Both are indices into Graph.Nodes.
 type Edge struct {
 	From, To int
 	Kind     EdgeKind
+
+	thin bool // a longer way leads there as well
 }
 
 // EdgeKind is how a step waits for another.

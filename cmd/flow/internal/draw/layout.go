@@ -1,7 +1,5 @@
 package draw
 
-import "sort"
-
 // A point is a place in the drawing, in pixels; y grows downwards.
 type point struct{ x, y float64 }
 
@@ -17,12 +15,12 @@ type layout struct {
 }
 
 const (
-	layerGap  = 44.0 // between two layers of boxes
-	boxGap    = 28.0 // between two boxes of a layer
-	lineGap   = 16.0 // between a line that passes a layer and its neighbour
-	margin    = 16.0
-	maxBends  = 20_000 // a graph whose lines would pass more layers is drawn with straight lines
-	maxSweeps = 12
+	layerGap = 44.0 // between two layers of boxes
+	boxGap   = 28.0 // between two boxes of a layer
+	lineGap  = 16.0 // between a line that passes a layer and its neighbour
+	margin   = 16.0
+	maxBends = 20_000 // a graph whose lines would pass more layers is drawn with straight lines
+	maxPulls = 12
 )
 
 // A vertex of the layered graph is a node, or a bend: the place where an edge passes a layer.
@@ -41,55 +39,13 @@ type layering struct {
 }
 
 // placePart computes where a connected graph goes (Sugiyama's method): layers by the
-// longest path, bends where edges pass a layer, order within the layers by barycentres,
-// then x by least squares under that order.
+// longest path, bends where edges pass a layer, an order within the layers in which few
+// edges cross, then x by least squares under that order.
 func placePart(g *Graph, sizes []point) *layout {
 	l := newLayering(g, ranks(g), sizes)
 	l.order()
 	l.spread()
 	return l.result(g, sizes)
-}
-
-// ranks returns the layer of each node: below everything it waits for. A node that waits
-// for nothing stands just above the first one that waits for it.
-func ranks(g *Graph) []int {
-	n := len(g.Nodes)
-	next := make([][]int, n)
-	waits := make([]int, n)
-	for _, e := range g.Edges {
-		next[e.From] = append(next[e.From], e.To)
-		waits[e.To]++
-	}
-	source := make([]bool, n)
-	rank := make([]int, n)
-	var queue []int
-	for i := range n {
-		if waits[i] == 0 {
-			source[i] = true
-			queue = append(queue, i)
-		}
-	}
-	for len(queue) > 0 {
-		i := queue[0]
-		queue = queue[1:]
-		for _, j := range next[i] {
-			rank[j] = max(rank[j], rank[i]+1)
-			if waits[j]--; waits[j] == 0 {
-				queue = append(queue, j)
-			}
-		}
-	}
-	for i := range n {
-		if !source[i] || len(next[i]) == 0 {
-			continue
-		}
-		nearest := rank[next[i][0]]
-		for _, j := range next[i] {
-			nearest = min(nearest, rank[j])
-		}
-		rank[i] = nearest - 1
-	}
-	return rank
 }
 
 func newLayering(g *Graph, rank []int, sizes []point) *layering {
@@ -137,84 +93,6 @@ func (l *layering) number() {
 	}
 }
 
-// order sorts each layer so that few edges cross, and keeps the best order it meets.
-func (l *layering) order() {
-	best, fewest := l.snapshot(), l.crossings()
-	for sweep := 0; sweep < maxSweeps && fewest > 0; sweep++ {
-		if sweep%2 == 0 {
-			for r := 1; r < len(l.layers); r++ {
-				l.sortLayer(r, func(v *vertex) []int { return v.up })
-			}
-		} else {
-			for r := len(l.layers) - 2; r >= 0; r-- {
-				l.sortLayer(r, func(v *vertex) []int { return v.down })
-			}
-		}
-		if n := l.crossings(); n < fewest {
-			best, fewest = l.snapshot(), n
-		}
-	}
-	l.layers = best
-	l.number()
-}
-
-func (l *layering) snapshot() [][]int {
-	c := make([][]int, len(l.layers))
-	for i, layer := range l.layers {
-		c[i] = append([]int(nil), layer...)
-	}
-	return c
-}
-
-// sortLayer orders layer r by the mean position of each vertex's neighbours; one without
-// neighbours stays where it is.
-func (l *layering) sortLayer(r int, neighbours func(*vertex) []int) {
-	layer := l.layers[r]
-	centre := make(map[int]float64, len(layer))
-	for _, v := range layer {
-		ns := neighbours(&l.vertices[v])
-		if len(ns) == 0 {
-			centre[v] = float64(l.vertices[v].pos)
-			continue
-		}
-		sum := 0.0
-		for _, n := range ns {
-			sum += float64(l.vertices[n].pos)
-		}
-		centre[v] = sum / float64(len(ns))
-	}
-	sort.SliceStable(layer, func(i, j int) bool { return centre[layer[i]] < centre[layer[j]] })
-	for p, v := range layer {
-		l.vertices[v].pos = p
-	}
-}
-
-// crossings counts the pairs of edges that cross.
-func (l *layering) crossings() int {
-	total := 0
-	for r := 0; r+1 < len(l.layers); r++ {
-		tree := make([]int, len(l.layers[r+1])+1)
-		seen := 0
-		for _, v := range l.layers[r] {
-			down := l.vertices[v].down
-			for _, d := range down { // edges seen that end to the right of this one
-				below := 0
-				for p := l.vertices[d].pos + 1; p > 0; p -= p & -p {
-					below += tree[p]
-				}
-				total += seen - below
-			}
-			for _, d := range down {
-				for p := l.vertices[d].pos + 1; p < len(tree); p += p & -p {
-					tree[p]++
-				}
-				seen++
-			}
-		}
-	}
-	return total
-}
-
 // spread gives each vertex its x: again and again near the mean of its neighbours, as far
 // as the order and the space between boxes allow.
 func (l *layering) spread() {
@@ -227,7 +105,7 @@ func (l *layering) spread() {
 			l.vertices[v].x = x
 		}
 	}
-	for range maxSweeps {
+	for range maxPulls {
 		for r := 1; r < len(l.layers); r++ {
 			l.pull(r, func(v *vertex) []int { return v.up })
 		}

@@ -78,7 +78,7 @@ func (p *part) graph(g *Graph) *Graph {
 	}
 	for _, k := range p.edges {
 		e := g.Edges[k]
-		sub.Edges = append(sub.Edges, Edge{at[e.From], at[e.To], e.Kind})
+		sub.Edges = append(sub.Edges, Edge{From: at[e.From], To: at[e.To], Kind: e.Kind})
 	}
 	return sub
 }
