@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sns"
 
 	"flow/cmd/flow/internal/policy"
 )
@@ -31,7 +32,7 @@ var services = map[string]struct {
 }{
 	"batch": {"batch", reflect.TypeFor[*batch.Client]()}, "cloudwatchlogs": {"logs", reflect.TypeFor[*cloudwatchlogs.Client]()},
 	"ec2": {"ec2", reflect.TypeFor[*ec2.Client]()}, "ecr": {"ecr", reflect.TypeFor[*ecr.Client]()}, "ecs": {"ecs", reflect.TypeFor[*ecs.Client]()},
-	"iam": {"iam", reflect.TypeFor[*iam.Client]()}, "s3": {"s3", reflect.TypeFor[*s3.Client]()},
+	"iam": {"iam", reflect.TypeFor[*iam.Client]()}, "s3": {"s3", reflect.TypeFor[*s3.Client]()}, "sns": {"sns", reflect.TypeFor[*sns.Client]()},
 }
 
 // otherwise are the actions of calls that are named differently (Service Authorization

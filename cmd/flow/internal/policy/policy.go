@@ -160,6 +160,7 @@ type Scope struct {
 	JobRoles     []string // job and execution roles of steps
 	LogGroups    []LogGroup
 	Repositories []string // ARNs of repositories of ECR
+	Topics       []string // ARNs of topics of SNS that notices go to
 	Files        []Files
 
 	Others bool // jobs go to queues or environments that are not made here, of which little is known

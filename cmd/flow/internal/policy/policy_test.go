@@ -17,6 +17,7 @@ func scope() *policy.Scope {
 		Definitions: []string{"own", "fixed:3"}, Consumables: []string{"license"}, JobRoles: []string{"worker", "arn:aws:iam::111122223333:role/path/exec"},
 		LogGroups:    []policy.LogGroup{{Name: policy.DefaultLogGroup}, {Region: "us-east-1", Name: "/lab"}},
 		Repositories: []string{"arn:aws:ecr:eu-west-1:111122223333:repository/tools"},
+		Topics:       []string{"arn:aws:sns:eu-west-1:111122223333:alarms"},
 		Files:        []policy.Files{{Bucket: "lab", Prefix: "flow/", Write: true}, {Bucket: "data", Prefix: "in/a.fq"}, {Bucket: "lab", Prefix: "flow/sub"}},
 		Made: policy.Made{
 			Environments: []string{"spot"}, Queues: []string{"q"}, UsedEnvironments: []string{"spot", "theirs"}, EnvRoles: []string{"arn:aws:iam::111122223333:instance-profile/nodes"},

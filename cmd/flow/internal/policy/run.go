@@ -120,6 +120,11 @@ var runRules = []rule{
 		},
 	},
 	{
+		sid:  "SendNotices",
+		uses: []use{{"sns:Publish", "flow run, resume, wait, notices: to send what notify blocks say"}},
+		on:   func(s *Scope) []string { return s.Topics },
+	},
+	{
 		sid:  "LogInToRegistry",
 		uses: []use{{"ecr:GetAuthorizationToken", "flow doctor: to look at images in ECR"}},
 		on: func(s *Scope) []string {
