@@ -144,3 +144,15 @@ func Bytes(n int64) string {
 	}
 	return fmt.Sprintf("%.1f %ciB", f, " KMGTP"[unit])
 }
+
+// Peak writes a peak of memory in bytes, "" if it is not known. atMost: it is no peak, but
+// what was not exceeded, see [engine.Used].
+func Peak(bytes int64, atMost bool) string {
+	switch {
+	case bytes <= 0:
+		return ""
+	case atMost:
+		return "≤ " + Bytes(bytes)
+	}
+	return Bytes(bytes)
+}

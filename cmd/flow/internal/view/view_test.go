@@ -157,74 +157,28 @@ func run(steps ...engine.StepStatus) *Run {
 	return &Run{ID: "01k2", Workflow: "genome", Status: engine.Running, Created: noon.Add(-65 * time.Second), Steps: steps}
 }
 
-func TestFrame(t *testing.T) {
-	split := step("split", engine.Succeeded, false, map[engine.Status]int{engine.Succeeded: 1})
-	split.Started, split.Ended = noon.Add(-60*time.Second), noon.Add(-57*time.Second)
-	align := step("align", engine.Running, true, map[engine.Status]int{engine.Succeeded: 409, engine.Failed: 3, engine.Running: 8, engine.Pending: 580})
-	align.Started = noon.Add(-57 * time.Second)
-	r := run(split, align, step("merge", engine.Pending, false, nil))
-	got := NewProgress().Frame(r, noon, Term{TTY: true, Width: 100, Height: 24})
-	want := []string{
-		"genome  01k2  RUNNING  1m05s",
-		"  SUCCEEDED  split  3.0s",
-		"  RUNNING    align  ██████▒·········   409/1,000  3 failed  8 running  57s",
-		"  PENDING    merge  waits",
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-}
-
-func TestFrameTellsRateAndTimeLeft(t *testing.T) {
-	p := NewProgress()
-	term := Term{TTY: true, Width: 120, Height: 24}
-	at := func(done int, now time.Time) string {
-		s := step("align", engine.Running, true, map[engine.Status]int{engine.Succeeded: done, engine.Pending: 1000 - done})
-		s.Started = noon
-		return p.Frame(run(s), now, term)[1]
-	}
-	at(0, noon)
-	got := at(200, noon.Add(10*time.Second))
-	if !strings.HasSuffix(got, "  20/s  40s left") {
-		t.Errorf("after 200 of 1,000 tasks in 10 s: %q", got)
-	}
-}
-
-func TestFrameFitsTheScreen(t *testing.T) {
-	var steps []engine.StepStatus
-	for i := range 1000 {
-		st := engine.Succeeded
-		switch {
-		case i == 700:
-			st = engine.Failed
-		case i == 800:
-			st = engine.Running
-		case i > 800:
-			st = engine.Pending
-		}
-		steps = append(steps, step(fmt.Sprintf("step-%d-%s", i, strings.Repeat("x", 50)), st, true, map[engine.Status]int{st: 2}))
-	}
-	got := NewProgress().Frame(run(steps...), noon, Term{TTY: true, Width: 80, Height: 20})
-	if len(got) > 19 {
-		t.Errorf("%d lines on a screen of 20", len(got))
-	}
-	text := strings.Join(got, "\n")
-	for _, want := range []string{"step-700", "step-800", "step-801", "step-799", "more steps: "} {
-		if !strings.Contains(text, want) {
-			t.Errorf("%s is not shown in\n%s", want, text)
-		}
-	}
-	for _, line := range got {
-		if Width(line) > 79 {
-			t.Errorf("a line of %d columns: %q", Width(line), line)
-		}
-	}
-}
-
 // A terminal is a small model of what a real one does with the output of a Screen.
 type terminal struct {
 	lines []string
 	row   int
+	width int // lines that are wider are folded; 0: none is
+}
+
+// resize gives the terminal another width, and folds its lines anew, as most terminals do.
+func (t *terminal) resize(width int) {
+	t.width = width
+	var lines []string
+	for _, line := range t.lines {
+		lines = append(lines, t.fold(line)...)
+	}
+	t.lines, t.row = lines, len(lines)
+}
+
+func (t *terminal) fold(line string) (rows []string) {
+	for t.width > 0 && len(line) > t.width {
+		rows, line = append(rows, line[:t.width]), line[t.width:]
+	}
+	return append(rows, line)
 }
 
 func (t *terminal) Write(p []byte) (int, error) {
@@ -238,7 +192,7 @@ func (t *terminal) Write(p []byte) (int, error) {
 			if _, err := fmt.Sscanf(s, "\x1b[%dA\r", &up); err != nil {
 				return 0, fmt.Errorf("unknown sequence %q", s)
 			}
-			t.row -= up
+			t.row = max(t.row-up, 0)
 			s = s[strings.Index(s, "\r")+1:]
 		default:
 			line, rest, ok := strings.Cut(s, "\n")
@@ -270,6 +224,25 @@ func TestScreen(t *testing.T) {
 	want := []string{"FAILED x", "  log", "a 4"}
 	if diff := cmp.Diff(want, term.lines); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestScreenFollowsTheWidth(t *testing.T) {
+	term := &terminal{width: 12}
+	s := NewScreen(term)
+	s.Fit(Term{TTY: true, Width: 12})
+	s.Print("text\n", []string{"eleven long", "b 1"})
+	term.resize(5) // the first line is folded into three
+	s.Fit(Term{TTY: true, Width: 5})
+	s.Draw([]string{"a 2", "b 2"})
+	if diff := cmp.Diff([]string{"text", "a 2", "b 2"}, term.lines); diff != "" {
+		t.Errorf("narrower (-want +got):\n%s", diff)
+	}
+	term.resize(12)
+	s.Fit(Term{TTY: true, Width: 12})
+	s.Draw([]string{"a 3", "b 3"})
+	if diff := cmp.Diff([]string{"text", "a 3", "b 3"}, term.lines); diff != "" {
+		t.Errorf("wider (-want +got):\n%s", diff)
 	}
 }
 
