@@ -2,7 +2,7 @@
 # fetch.sh: the programs that judge `flow emulate` and executor/batch, into the cache
 # directory: AWS CLI version 1 and boto3, engines that run on AWS Batch, and moto (PyPI), AWS
 # SDK for JavaScript (npm); version 2 of the CLI (Debian); and versitygw, an S3 server (Go module
-# proxy). Does nothing if all is there.
+# proxy). And of exports: what validates RO-Crates (PyPI); of the pages of `flow ui`: axe-core (npm). Does nothing if all is there.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../../../../workflows/fetch-lib.sh
@@ -10,6 +10,7 @@ cd "$(dirname "$0")"
 dir=${XDG_CACHE_HOME:-$HOME/.cache}/flow/judges
 versitygw=v1.8.0
 javascript=(@aws-sdk/client-batch@3.967.0 @aws-sdk/client-cloudwatch-logs@3.967.0)
+axe=(axe-core@4.14.1)
 
 # made NAME TEXT: is dir/NAME there, whole, and made of TEXT?
 made() { [ "$(cat "$dir/$1/made-of" 2>/dev/null)" = "$2" ]; }
@@ -29,12 +30,15 @@ venv() {
   echo "$want" >"$dir/$1/made-of"
 }
 
+# node_modules NAME PACKAGE@VERSION... fills dir/NAME/node_modules.
 node_modules() {
-  if made js "${javascript[*]}"; then return; fi
-  rm -rf "${dir:?}/js"
-  mkdir -p "$dir/js"
-  unpack_npm "$dir/js" "${javascript[@]}"
-  echo "${javascript[*]}" >"$dir/js/made-of"
+  local name=$1
+  shift
+  if made "$name" "$*"; then return; fi
+  rm -rf "${dir:?}/$name"
+  mkdir -p "$dir/$name"
+  unpack_npm "$dir/$name" "$@"
+  echo "$*" >"$dir/$name/made-of"
 }
 
 # go_program NAME MODULE/PACKAGE@VERSION builds dir/bin/NAME.
@@ -53,5 +57,7 @@ flock 9 # one at a time
 [ -x /usr/bin/aws ] || tools aws-version-2=awscli
 venv py requirements.txt
 venv engines requirements-engines.txt # apart: it pins another botocore
-node_modules
+venv crates requirements-crates.txt
+node_modules js "${javascript[@]}"
+node_modules axe "${axe[@]}"
 go_program versitygw github.com/versity/versitygw/cmd/versitygw@"$versitygw"
