@@ -7,5 +7,7 @@ cd "$(dirname "$0")/.."
 
 go mod download
 tools make=make gcc=gcc podman=podman runc=runc busybox=busybox-static dockerd=docker.io docker-registry=docker-registry
+tools chromium=chromium tmux=tmux fc-list=fontconfig
+[ -n "$(fc-list)" ] || tools a-font=fonts-dejavu-core # a font is no command; without one, pages have no text
 for w in genome video nightly; do workflows/$w/fetch.sh; done
 executor/local/endpoint/judges/fetch.sh
