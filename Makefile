@@ -5,6 +5,9 @@ BIN         := bin/flow
 GO          ?= go
 VERSION     ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 LDFLAGS     := -s -w -X main.release=$(VERSION)
+# The elements of pages are functions that return a function. Written into each place that
+# calls them, as the compiler would, they are 1.4 MB of the binary.
+GCFLAGS     := maragu.dev/gomponents=-l
 GOBIN       := $(shell $(GO) env GOPATH)/bin
 GOLANGCI    := v2.15.0
 SEEDS       ?= 20000
@@ -20,7 +23,7 @@ demo: build ## build flow, install the tools, align and call variants of a real 
 	workflows/demo.sh
 
 build: ## build bin/flow, one static binary
-	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/flow
+	$(GO) build -trimpath -buildvcs=false -gcflags '$(GCFLAGS)' -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/flow
 
 install: build ## install flow into /usr/local/bin, or PREFIX/bin
 	install -D -m 0755 $(BIN) $(DESTDIR)$(or $(PREFIX),/usr/local)/bin/flow
@@ -52,7 +55,7 @@ lint: ## golangci-lint, with the short list of .golangci.yml
 # of AWS Batch, which have none, nor others that only compute; nor the tests of dsl, which
 # evaluates a file in one goroutine; nor those (judges, workflows) whose programs run aside,
 # where it sees nothing of them.
-RACE = ./cmd/flow $(shell $(GO) list ./executor/... ./state 2>/dev/null | \
+RACE = ./cmd/flow ./cmd/flow/internal/web ./cmd/flow/internal/notice $(shell $(GO) list ./executor/... ./state 2>/dev/null | \
 	  grep -vxE 'flow/executor|flow/executor/(instances|whole|local/model|batch/(cost|where|capacity)|executortest.*|.*/judges)')
 
 # What others wrote and only computes, SQLite translated from C and the compression of layers,
@@ -60,9 +63,11 @@ RACE = ./cmd/flow $(shell $(GO) list ./executor/... ./state 2>/dev/null | \
 RACELESS = $(foreach p,modernc.org/sqlite/lib github.com/klauspost/compress/... compress/flate,-gcflags='$(p)=-race=false -d=checkptr=0')
 
 # Much data, all of it in one goroutine; and of cmd/flow what is the work of packages whose own
-# tests are looked at (images, doctor, infra, agent, transfers), and commands that print and end.
+# tests are looked at (images, doctor, infra, agent, transfers), commands that print and end, and
+# what looks at pages: the server's goroutines are in the tests of its package and in serve.
 RACESKIP := TestPagesAreBounded|TestFilterManyStreams|TestLookupMany|TestImages|TestDoctor|TestInfra|TestWalk|TestAgent|TestLargeFile|TestS3|TestCanary|$\
-TestScripts/(s3|batchs3|recovers3|infra|infraexport|infrapolicy|image|doctor|hostile|fmt|validate|graph|init|help|sensitive|secrets|list|outputs|files|items|edited|publish|plan)$$
+InBrowser|TestPages$$|TestHostile|TestReport|TestLargeStateServed|TestRunPage|TestRoutesRefuse|TestExport|TestPictures|$\
+TestScripts/(s3|batchs3|recovers3|infra|infraexport|infrapolicy|image|doctor|hostile|fmt|validate|graph|init|help|sensitive|secrets|list|outputs|files|items|edited|publish|plan|report|export|github|events|uitasks|uibatch)$$
 
 # With -short, what tests do often they do a few times, with much they do with less, by the
 # same code. vet has looked at all of it already. A process under the race detector waits a

@@ -43,6 +43,7 @@ func (s *session) background(ctx context.Context, f *runFlags) (*state.Owner, er
 	args := []string{"--state", s.db.Path(), "resume", "--background"}
 	args = append(append(args, f.again()...), s.varsAgain(f)...)
 	cmd := exec.Command(exe, append(args, "--", string(s.id))...)
+	cmd.Args[0] = "flow" // whatever the file is called
 	cmd.Env = s.driverEnv()
 	cmd.Stdout, cmd.Stderr = log, log
 	// A session of its own: neither Ctrl-C nor a closed terminal reaches it.

@@ -225,7 +225,7 @@ func (s *session) checkPlan(ctx context.Context, plan *engine.Plan, sketches map
 	c := newBatchCheck(ctx, s.program, s.site, plan.Run.Info().WorkDir)
 	c.plan(plan, sketches)
 	diags := c.diagnostics()
-	s.a.report(s.program.Files, diags)
+	s.a.report(s.program.Workflow.Dir, s.program.Files, diags)
 	if len(diags) > 0 {
 		return nil, exit(exitProblem)
 	}

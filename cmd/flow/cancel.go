@@ -81,6 +81,8 @@ func (a *app) cancel(ctx context.Context, ref, reason string, noWait bool) error
 			switch {
 			case err != nil:
 				return err
+			case held != nil && held.Owner.Looks():
+				asked = time.Time{} // nobody has the wish yet, and that is soon over
 			case held == nil:
 				if err := a.cancelUndriven(ctx, db, row); err != nil {
 					return err

@@ -66,6 +66,14 @@ type stepJSON struct {
 	Cause   string         `json:"cause,omitempty"`
 	Started time.Time      `json:"started,omitzero"`
 	Ended   time.Time      `json:"ended,omitzero"`
+	Memory  *memoryJSON    `json:"memory,omitempty"` // absent: not known
+}
+
+// A memoryJSON is the highest peak that a task of a step has had, in bytes.
+type memoryJSON struct {
+	Peak   int64 `json:"peak"`
+	AtMost bool  `json:"at_most,omitempty"` // the peaks of its tasks are not known, but that they were no higher
+	Asked  int64 `json:"asked,omitempty"`   // by that task; absent: not known
 }
 
 // A taskJSON is a task of a run.
@@ -84,6 +92,11 @@ type taskJSON struct {
 	Job      string        `json:"job,omitempty"`
 	Dir      string        `json:"dir"`
 	From     *originJSON   `json:"cached_from,omitempty"`
+
+	// Of the last try that ended; absent: not known.
+	Memory     int64   `json:"peak_memory,omitempty"`  // bytes
+	AtMost     bool    `json:"peak_at_most,omitempty"` // peak_memory is not its peak, but what it did not exceed
+	CPUSeconds float64 `json:"cpu_seconds,omitempty"`
 }
 
 // An originJSON is the task whose result another one took over.
@@ -125,6 +138,7 @@ func taskData(run *engine.Run, t *engine.TaskStatus) *taskJSON {
 	out := &taskJSON{
 		Task: t.Name, Step: string(t.Step), Status: t.Status, Attempts: t.Attempts, Infra: t.Infra, ExitCode: t.ExitCode,
 		Reason: t.Reason, Cause: t.Cause, Started: t.Started, Ended: t.Stopped, Job: string(t.Job), Dir: t.Dir,
+		Memory: t.PeakMemory, AtMost: t.PeakAtMost, CPUSeconds: float64(t.CPUMillis) / 1000,
 	}
 	if t.Child >= 0 {
 		out.Job = string(t.Job.Child(t.Child))
@@ -160,7 +174,9 @@ func runData(run *engine.Run, now time.Time) *runJSON {
 		for st, n := range v.Counts {
 			counts[st] += n
 		}
-		out.Steps = append(out.Steps, stepData(&v))
+		step := stepData(&v)
+		step.Memory = memoryData(run, v.Step.Name)
+		out.Steps = append(out.Steps, step)
 		for i := range run.Select(v.Step.Name, engine.Failed).All() {
 			t := run.Task(v.Step.Name, i)
 			out.Failed = append(out.Failed, taskData(run, &t))

@@ -102,6 +102,7 @@ func (a *app) left(run *engine.Run, owner *state.Owner, log string) error {
 		if !a.quiet || code != exitOK {
 			fmt.Fprint(a.stderr, summary(run, a.errTerm(), a.now(), false))
 		}
+		a.github().ends(run, a.now())
 	} else {
 		a.say("%s", strings.Join(leftLines(&data, run, log), "\n"))
 	}

@@ -46,6 +46,9 @@ type attemptInfo struct {
 	Rule     string         `json:"rule,omitempty"`
 	Started  time.Time      `json:"started,omitzero"`
 	Ended    time.Time      `json:"ended,omitzero"`
+	Memory   int64          `json:"peak_memory,omitempty"`  // bytes
+	AtMost   bool           `json:"peak_at_most,omitempty"` // peak_memory is not its peak, but what it did not exceed
+	CPU      float64        `json:"cpu_seconds,omitempty"`
 	Text     string         `json:"text,omitempty"`       // of one that failed: why, in plain words
 	Log      string         `json:"log_stream,omitempty"` // in CloudWatch Logs, as far as it is known
 }
@@ -183,9 +186,11 @@ func (p *past) history(ctx context.Context, step engine.StepName, task int) ([]a
 			continue
 		}
 		at := e.Tasks.Rank(task)
+		used := e.Used(at)
 		out = append(out, attemptInfo{
 			Attempt: pick(e.Attempts, at, 1), Outcome: e.Outcome, ExitCode: e.ExitCode, Reason: localReason(p.run, e.Reason), Rule: e.Rule,
 			Started: millis(pick(e.Started, at, 0)), Ended: millis(pick(e.Stopped, at, 0)),
+			Memory: used.PeakMemory, AtMost: used.AtMost, CPU: float64(used.CPUMillis) / 1000,
 		})
 	}
 	return out, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"flow/cmd/flow/internal/runstat"
 	"flow/cmd/flow/internal/view"
 	"flow/engine"
 	"flow/executor/batch/diagnose"
@@ -13,16 +14,22 @@ import (
 // named: what is true of all, and of the first that waits.
 type stepExplanation struct {
 	*stepJSON
-	Waits    string             `json:"waits,omitempty"`
-	Failures []failureGroup     `json:"failures,omitempty"`
-	First    string             `json:"first_waiting,omitempty"` // the task that Findings are of
-	Findings []diagnose.Finding `json:"findings,omitempty"`
-	Unseen   []string           `json:"unseen,omitempty"`
+	Waits    string                 `json:"waits,omitempty"`
+	Failures []runstat.FailureGroup `json:"failures,omitempty"`
+	First    string                 `json:"first_waiting,omitempty"` // the task that Findings are of
+	Findings []diagnose.Finding     `json:"findings,omitempty"`
+	Unseen   []string               `json:"unseen,omitempty"`
+}
+
+// stepExplained is what can be said of a step without a look at its jobs.
+func (a *app) stepExplained(p *past, name engine.StepName) *stepExplanation {
+	v := p.run.StepStatus(name)
+	return &stepExplanation{stepJSON: stepData(&v), Waits: waitsFor(p.run, name, a.now()), Failures: runstat.Failures(p.run, name)}
 }
 
 func (a *app) explainStep(ctx context.Context, p *past, name engine.StepName) error {
 	v := p.run.StepStatus(name)
-	x := &stepExplanation{stepJSON: stepData(&v), Waits: waitsFor(p.run, name, a.now()), Failures: failureGroups(p.run, name)}
+	x := a.stepExplained(p, name)
 	task := a.firstWaiting(ctx, p, name)
 	if task != nil {
 		x.First, x.Findings, x.Unseen = task.Task, task.Findings, task.Unseen

@@ -73,6 +73,9 @@ func (e *explanation) write(w io.Writer, term view.Term, run *engine.Run) error 
 		if d := h.Ended.Sub(h.Started); !h.Started.IsZero() && d >= 0 {
 			text += ", " + view.Duration(d)
 		}
+		if h.Memory > 0 && !h.AtMost {
+			text += ", peak memory " + view.Bytes(h.Memory)
+		}
 		line("%s", view.Clean(text))
 	}
 	if j := e.Batch; j != nil {

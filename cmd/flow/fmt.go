@@ -113,7 +113,7 @@ func (f *formatter) file(path string) error {
 // that is in canonical form is left alone.
 func (f *formatter) source(name string, src []byte, write func([]byte) error) error {
 	if _, diags := hclsyntax.ParseConfig(src, name, hcl.InitialPos); diags.HasErrors() {
-		f.diagnose(map[string]*hcl.File{name: {Bytes: src}}, diags)
+		f.diagnose("", map[string]*hcl.File{name: {Bytes: src}}, diags)
 		f.broken = true
 		return nil
 	}

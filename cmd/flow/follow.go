@@ -14,7 +14,7 @@ import (
 const (
 	redrawEvery    = 200 * time.Millisecond
 	heartbeatEvery = time.Minute
-	shownFailures  = 5 // failed tasks whose log is shown while a run goes on
+	shownFailures  = 5 // failed tasks whose log is shown, and as many more that are the first of their cause
 	shownNotes     = 20
 	logTail        = 10 // lines of the log of a failed task
 )
@@ -24,36 +24,52 @@ const (
 // draws, so that a slow terminal never slows a run down.
 type follower struct {
 	w     io.Writer
-	term  view.Term
+	term  func() view.Term // as it is now: windows change their size
 	quiet bool
 	now   func() time.Time
 	tail  func(t *engine.TaskStatus) []string // last lines of a task's log
+	hub   *github                             // nil: not there
 
 	screen   *view.Screen // nil: plain
 	progress *view.Progress
 
 	mu       sync.Mutex
-	run      *view.Run           // newest state; nil: nothing happened yet
-	failures []engine.TaskStatus // to be shown
-	failed   int                 // so far, whether shown or not
+	run      *view.Run // newest state; nil: nothing happened yet
+	failures []failure // to be shown
+	failed   int       // tasks that were, and are to be
+	troubles troubleList
 	notes    []string
 	noted    int
 	news     []string // what a person should know, whatever is shown
 	living   string   // how many tasks are alive, of a run that is being cancelled; "": not known
 
 	shown    *view.Run // last state whose changes were printed; nil: none
+	blocks   string    // of failed tasks, to be printed when the run is not shown any more
 	lastLine time.Time
 	stop     chan struct{}
 	stopped  chan struct{}
 }
 
+// A failure is a failed task of which more is to be shown than a line.
+type failure struct {
+	task  engine.TaskStatus
+	why   string
+	cause int  // number of its trouble
+	whole bool // with its last lines, and the command for the rest
+}
+
 // follow starts to show a run.
 func (a *app) follow(tail func(*engine.TaskStatus) []string) *follower {
+	return a.followOn(a.errTerm, tail)
+}
+
+// followOn is follow, where term says what is known of stderr.
+func (a *app) followOn(term func() view.Term, tail func(*engine.TaskStatus) []string) *follower {
 	f := &follower{
-		w: a.stderr, term: a.errTerm(), quiet: a.quiet, now: a.now, tail: tail,
+		w: a.stderr, term: term, quiet: a.quiet, now: a.now, tail: tail, hub: a.github(),
 		lastLine: a.now(), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
-	if f.term.Live {
+	if f.term().Live {
 		f.screen, f.progress = view.NewScreen(a.stderr), view.NewProgress()
 	}
 	go f.loop()
@@ -70,22 +86,37 @@ func (f *follower) events(run *engine.Run, events []engine.Event) {
 		f.shown = f.copyRun() // what was before is no change
 	}
 	for i := range events {
-		e := &events[i]
-		if e.Kind != engine.TasksEnded {
-			continue
+		if events[i].Kind == engine.TasksEnded {
+			f.ended(run, &events[i])
 		}
-		switch e.Outcome {
-		case engine.TaskFailed, engine.TaskLost:
-			for task := range e.Tasks.All() {
-				if f.failed++; f.failed <= shownFailures {
-					f.failures = append(f.failures, run.Task(e.Step, task))
-				}
+	}
+}
+
+// ended takes in that tasks have failed, or will be tried again.
+func (f *follower) ended(run *engine.Run, e *engine.Event) {
+	switch e.Outcome {
+	case engine.TaskFailed, engine.TaskLost:
+		first := run.Task(e.Step, e.Tasks.At(0))
+		cause, isNew := f.troubles.add(view.Trouble{
+			Step: string(e.Step), Task: run.Task(e.Step, e.Tasks.At(e.Tasks.Len()-1)).Name, Tasks: e.Tasks.Len(), Why: failedText(run, &first),
+		})
+		for task := range e.Tasks.All() {
+			whole := f.failed < shownFailures || isNew && f.failed < 2*shownFailures
+			if !whole && !(isNew && f.screen != nil) { // only there is its last line shown
+				break
 			}
-		case engine.TaskRetrying:
-			if f.noted++; f.noted <= shownNotes {
-				f.notes = append(f.notes, retryNote(run, e))
-			}
+			f.failed++
+			t := run.Task(e.Step, task)
+			f.failures = append(f.failures, failure{t, failedText(run, &t), cause, whole})
+			isNew = false
 		}
+	case engine.TaskRetrying:
+		if f.noted++; f.noted <= shownNotes {
+			f.notes = append(f.notes, retryNote(run, e))
+		}
+		f.troubles.add(view.Trouble{
+			Step: string(e.Step), Task: run.Task(e.Step, e.Tasks.At(0)).Name, Tasks: e.Tasks.Len(), Why: retryReason(run, e), Retry: true,
+		})
 	}
 }
 
@@ -123,15 +154,12 @@ func (f *follower) update(run *engine.Run, events []engine.Event) {
 		}
 	}
 	f.run.Status = run.Status()
-	if _, cancelling := run.Cancelling(); cancelling && !run.Ended() {
-		f.run.Note = "cancelling"
-		if f.living != "" {
-			f.run.Note += ", " + f.living
-		}
-	} else if p, paused := run.Paused(); paused {
-		f.run.Note = "paused: " + p.Reason
-	} else {
-		f.run.Note = ""
+	f.run.Note = runNote(run)
+	if _, cancelling := run.Cancelling(); cancelling && f.run.Note != "" && f.living != "" {
+		f.run.Note += ", " + f.living
+	}
+	if f.screen != nil {
+		f.run.Waits = waitsOf(run, f.now())
 	}
 }
 
@@ -141,10 +169,17 @@ func retryNote(run *engine.Run, e *engine.Event) string {
 	if n := e.Tasks.Len(); n > 1 {
 		what = fmt.Sprintf("%s of %s", view.Plural(n, "task"), e.Step)
 	}
-	reason := localReason(run, e.Reason)
-	text := fmt.Sprintf("%s failed and will be tried again: %s", what, whyText(e.ExitCode, reason, ""))
-	if reason == hostLost {
-		text = fmt.Sprintf("%s will run again: %s", what, reason)
+	if localReason(run, e.Reason) == hostLost {
+		return fmt.Sprintf("%s will run again: %s", what, retryReason(run, e))
+	}
+	return fmt.Sprintf("%s failed and will be tried again: %s", what, retryReason(run, e))
+}
+
+// retryReason says why tasks are tried again, and by which rule.
+func retryReason(run *engine.Run, e *engine.Event) string {
+	text := localReason(run, e.Reason)
+	if text != hostLost {
+		text = whyText(e.ExitCode, text, "")
 	}
 	if e.Rule != "" {
 		text += " (rule " + e.Rule + ")"
@@ -183,17 +218,17 @@ func (f *follower) show(last bool) {
 	}
 	run, before := f.copyRun(), f.shown
 	f.shown = run
-	blocks, notes := f.failures, f.notes
+	failures, notes := f.failures, f.notes
 	f.failures, f.notes = nil, nil
 	f.mu.Unlock()
 
-	for i := range blocks {
-		text += f.block(run, &blocks[i])
-	}
+	term := f.term()
+	blocks := f.tails(run, failures, term)
 	if f.screen != nil {
-		f.screen.Print(text, f.progress.Frame(run, now, f.term))
+		f.draw(run, text, blocks, now, term, last)
 		return
 	}
+	text += blocks
 	lines := ""
 	if !f.quiet {
 		for _, note := range notes {
@@ -207,6 +242,37 @@ func (f *follower) show(last bool) {
 		}
 	}
 	f.put(lines+text, now)
+}
+
+// draw shows the run in place, below text that stays. What failed tasks wrote comes when it
+// is drawn for the last time: until then nothing pushes the steps off the screen.
+func (f *follower) draw(run *view.Run, text, blocks string, now time.Time, term view.Term, last bool) {
+	f.blocks += blocks
+	f.mu.Lock()
+	run.Troubles = f.troubles.newest(run.Steps)
+	f.mu.Unlock()
+	if last {
+		text, run.Troubles = text+f.blocks, nil // the summary names them
+	}
+	f.screen.Fit(term)
+	f.screen.Print(text, f.progress.Frame(run, now, term))
+}
+
+// tails reads the last lines of failed tasks, notes the last one with its trouble, and
+// returns what is printed of those that are shown whole.
+func (f *follower) tails(run *view.Run, failures []failure, term view.Term) string {
+	text := ""
+	for i := range failures {
+		t := &failures[i].task
+		log := f.tail(t)
+		f.mu.Lock()
+		f.troubles.wrote(failures[i].cause, log)
+		f.mu.Unlock()
+		if failures[i].whole {
+			text += f.block(run, &failures[i], log, term)
+		}
+	}
+	return text
 }
 
 // put writes lines, if there are any.
@@ -251,12 +317,17 @@ func (f *follower) copyRun() *view.Run {
 }
 
 // block is what is printed of a failed task.
-func (f *follower) block(run *view.Run, t *engine.TaskStatus) string {
+func (f *follower) block(run *view.Run, failed *failure, log []string, term view.Term) string {
+	t := &failed.task
 	fail := view.Failure{
-		Task: t.Name, Why: failedText(nil, t), Attempts: knownAttempts(t),
-		Log: f.tail(t), More: "flow logs " + shellWord(run.ID+"/"+t.Name),
+		Task: t.Name, Why: failed.why, Attempts: knownAttempts(t),
+		Log: log, More: "flow logs " + shellWord(run.ID+"/"+t.Name),
 	}
-	return fail.Block(f.term)
+	text := fail.Block(term)
+	if f.hub != nil {
+		return f.hub.group("FAILED "+t.Name+": "+fail.Why, text)
+	}
+	return text
 }
 
 // close shows the last state, which stays where it is.

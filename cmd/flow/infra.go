@@ -179,7 +179,7 @@ func (a *app) openInfra(ctx context.Context, path string, f *infraFlags, wanted,
 
 func (a *app) infraOf(program *dsl.Program, f *infraFlags) (*engine.Infra, error) {
 	in, diags := program.Infra(f.input(nil))
-	a.report(program.Files, diags)
+	a.report(program.Workflow.Dir, program.Files, diags)
 	if diags.HasErrors() {
 		return nil, exit(exitProblem)
 	}

@@ -35,6 +35,13 @@ func (x *infrastructure) scope(f *runFlags) (*policy.Scope, []string, error) {
 			homeless = append(homeless, string(step.Name))
 		}
 	}
+	for _, n := range wf.Notices {
+		for i := range n.Ways {
+			if topic := n.Ways[i].Topic; topic != "" {
+				c.scope.Topics = append(c.scope.Topics, topic)
+			}
+		}
+	}
 	c.scope.Made.RoleNames = infra.RoleNames(x.workflow.Name, c.scope.Region)
 	c.made(x.wanted)
 	c.others()

@@ -69,13 +69,17 @@ type listedJSON struct {
 	Tasks    map[string]int `json:"tasks"`
 }
 
+func listedData(runs []state.Run) []listedJSON {
+	list := []listedJSON{}
+	for _, r := range runs {
+		list = append(list, listedJSON{string(r.ID), r.Workflow, r.Status, r.Reason, r.Created, r.Ended, countsData(r.Tasks)})
+	}
+	return list
+}
+
 func (a *app) printRuns(runs []state.Run) error {
 	if a.asJSON() {
-		list := []listedJSON{}
-		for _, r := range runs {
-			list = append(list, listedJSON{string(r.ID), r.Workflow, r.Status, r.Reason, r.Created, r.Ended, countsData(r.Tasks)})
-		}
-		return a.printJSON(list)
+		return a.printJSON(listedData(runs))
 	}
 	term := a.outTerm()
 	now := a.now()

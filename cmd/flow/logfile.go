@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"flow/executor/agent"
 )
@@ -68,11 +70,28 @@ type logFile struct {
 	offset int64
 }
 
+// openLog opens a log. Tasks can put other things in its place, such as a pipe that nobody writes
+// to: whoever opened that would wait for ever.
+func openLog(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no file, but %s", path, info.Mode().Type())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
 // read calls line with each line from where the last read stopped, without its newline. A
 // last line that is not finished is left for later, unless whole is set. tail > 0 skips
 // all but that many last lines, the first time. A log that is not there has no lines.
 func (l *logFile) read(_ context.Context, tail int, whole bool, line func([]byte) error) error {
-	f, err := os.Open(l.path)
+	f, err := openLog(l.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -121,10 +140,17 @@ func logTailOf(dir string, lines int) []string {
 	return lastLines(agent.LogPath(dir, n), lines)
 }
 
+// mostOfTail is how much of a log is read for its last lines, in bytes: a task may write one
+// line without an end.
+const mostOfTail = 1 << 20
+
 // lastLines returns the last lines of a file, none if it cannot be read.
 func lastLines(path string, lines int) []string {
 	var out []string
 	file := logFile{path: path}
+	if info, err := os.Stat(path); err == nil && info.Size() > mostOfTail {
+		file.offset = info.Size() - mostOfTail
+	}
 	_ = file.read(context.Background(), lines, true, func(line []byte) error {
 		out = append(out, shortened(string(line)))
 		return nil

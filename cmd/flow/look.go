@@ -74,31 +74,12 @@ func (a *app) lookAt(ctx context.Context, row state.Run) (run *engine.Run, err e
 		return nil, err
 	}
 	defer db.Close()
-	s, err := a.takeUp(ctx, db, row, &runFlags{}, true)
-	if held := (*state.HeldError)(nil); errors.As(err, &held) {
-		return nil, nil // somebody was faster, and drives it
-	}
+	l, err := a.newLookout(ctx, db, row)
 	if err != nil {
 		return nil, err
 	}
-	defer s.giveBack(&err)
-	// What it says of credentials is the error of the look as well.
-	x, err := s.openExecutor(ctx, func(string) {})
-	if err != nil {
-		return nil, err
-	}
-	defer x.Close(ctx)
-	driver := s.driver(x)
-	var trouble error
-	driver.OnTrouble = func(_ string, err error) {
-		if trouble == nil {
-			trouble = err
-		}
-	}
-	if run, err = driver.Load(ctx, s.id); err == nil {
-		err = driver.Look(ctx)
-	}
-	return run, errors.Join(err, trouble)
+	defer l.close(ctx)
+	return l.look(ctx)
 }
 
 // peek asks how many tasks of arrays run, of a run that another process drives: its driver

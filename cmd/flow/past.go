@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"flow/cmd/flow/internal/draw"
+	"flow/cmd/flow/internal/runstat"
 	"flow/dsl"
 	"flow/engine"
 	"flow/state"
@@ -19,6 +21,9 @@ type past struct {
 	row     state.Run
 	program *dsl.Program
 	run     *engine.Run
+
+	log      *runstat.Log      // see told
+	arranged *draw.Arrangement // of its graph; nil: it was not drawn yet
 }
 
 // openRun finds a run and folds its events.
@@ -84,7 +89,8 @@ func (p *past) grows(t target) bool {
 // holderTimeout is how long to wait for the state file to learn who drives a run.
 const holderTimeout = 500 * time.Millisecond
 
-// holder returns who drives the run; nil if nobody does, or if it cannot be told.
+// holder returns who drives the run; nil if nobody does, or if it cannot be told. Who only
+// looks at it drives nothing.
 func (p *past) holder(ctx context.Context) *state.HeldError {
 	db, err := state.Open(p.db.Path(), state.Options{BusyTimeout: holderTimeout})
 	if err != nil {
@@ -92,7 +98,7 @@ func (p *past) holder(ctx context.Context) *state.HeldError {
 	}
 	defer db.Close()
 	held, err := db.Holder(ctx, p.row.ID)
-	if err != nil {
+	if err != nil || held != nil && held.Owner.Looks() {
 		return nil
 	}
 	return held

@@ -101,18 +101,14 @@ func (a *app) resume(ctx context.Context, ref string, redo engine.Redo, f *runFl
 	return s.finish(ctx, f, fmt.Sprintf("run %s of %s%s goes on", s.id, s.program.Workflow.Name, s.onSite()))
 }
 
-// lookPatience is how long flow resume waits for a process that drives the run: it may be
-// one that only looks at it.
-const lookPatience = 2 * time.Second
-
-// takeUpSoon is takeUp, and waits for a process of this machine that looks at a run on AWS
-// Batch: that is soon over.
+// takeUpSoon is takeUp, and waits for a process that only looks at the run: that is soon over,
+// or AWS Batch does not answer.
 func (a *app) takeUpSoon(ctx context.Context, db *state.DB, row state.Run, f *runFlags) (*session, error) {
-	until := a.now().Add(lookPatience)
+	until := a.now().Add(lookTimeout)
 	for {
 		s, err := a.takeUp(ctx, db, row, f, false)
 		var held *state.HeldError
-		if row.Executor != batchExecutor || !errors.As(err, &held) || !held.Here || a.now().After(until) {
+		if !errors.As(err, &held) || !held.Owner.Looks() || a.now().After(until) {
 			return s, err
 		}
 		select {
@@ -135,7 +131,7 @@ func (s *session) redo(ctx context.Context, d *engine.Driver, redo engine.Redo, 
 			return err
 		}
 	}
-	events, err := run.Redo(redo)
+	events, err := d.Redo(ctx, redo)
 	if err != nil {
 		if errors.Is(err, engine.ErrNotFound) {
 			return errUsage("flow resume", "%w", err)

@@ -161,6 +161,7 @@ func (a *app) run(ctx context.Context, path string, f *runFlags) error {
 
 // finish drives the run to its end and sums it up, or leaves it alone as soon as it can be.
 func (s *session) finish(ctx context.Context, f *runFlags, title string) error {
+	s.a.github().begins(s.id)
 	if f.leave.detach {
 		return s.detach(ctx, f, title)
 	}

@@ -40,6 +40,8 @@ type session struct {
 	created  time.Time
 
 	takenUp bool // the run was there before: not all that flags say is kept with it
+	looks   bool // it only looks at jobs, with the lease for a moment; see lookAt
+	noticed bool // the state knows the notices of the workflow
 	// prepare, if not nil, changes the run before it is driven; see resume.
 	prepare func(ctx context.Context, d *engine.Driver) error
 	used    infra.Used  // what its steps name of AWS Batch, as far as is known before they are evaluated
@@ -71,6 +73,9 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 		s.a.say("stopping what runs; Ctrl-C again to leave at once")
 	}
 	failure = errors.Join(failure, executor.Close(patience))
+	if failure == nil && !interrupted && run != nil {
+		s.tellOf(patience, ctx, run, show.tell)
+	}
 	if run != nil && run.Ended() && s.journal != "" {
 		_ = os.Remove(s.journal) // there is nothing in it that could go on
 	}
@@ -86,6 +91,14 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 		return nil, fmt.Errorf("%w\nThe run is not over. Once this is mended, go on with: flow resume %s", failure, s.id)
 	}
 	return run, nil
+}
+
+// tellOf sends the notices of a run that has ended or rests. That it could not even be tried is
+// no failure of the run.
+func (s *session) tellOf(ctx, impatient context.Context, run *engine.Run, tell func(string)) {
+	if err := s.newCourier(tell).finish(ctx, impatient, run); err != nil && ctx.Err() == nil {
+		tell(fmt.Sprintf("notices of the run could not be sent, which is tried again by any later flow run, resume or wait with this state file: %s", firstLineOf(err)))
+	}
 }
 
 // giveBack gives the lease back. If that is all that went wrong, it is err.
@@ -154,15 +167,19 @@ func goOn(jobs, tasks int) string {
 }
 
 // watch drives the run with its progress shown.
-func (s *session) watch(ctx context.Context, x executor, show *teller) (run *engine.Run, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+func (s *session) watch(outer context.Context, x executor, show *teller) (run *engine.Run, err error) {
+	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
 	follower := s.a.follow(s.tail(x))
 	show.to(follower.tell)
 	s.learnPrices(ctx, follower.tell)
 	driver := s.driver(x)
 	s.show(driver, follower)
+	letters := s.newCourier(follower.tell)
+	letters.foresee(s.workflow)
+	letters.listen(driver)
 	var beats sync.WaitGroup
+	beats.Go(func() { letters.loop(outer, ctx) })
 	beats.Go(func() {
 		if err := s.keepLease(ctx); err != nil {
 			cancel(err)

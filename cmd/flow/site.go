@@ -33,7 +33,7 @@ func (a *app) chooseSite(f *runFlags, dir string, kept *params) (dsl.Site, error
 		site, diags = sites.Choose(name, from)
 	}
 	if len(diags) > 0 && (!a.quiet || diags.HasErrors()) {
-		a.diagnose(sites.Files, diags)
+		a.diagnose(dir, sites.Files, diags)
 	}
 	if diags.HasErrors() {
 		return dsl.Site{}, exit(exitProblem)

@@ -25,9 +25,6 @@ type statusCommand struct {
 	place    *place // where the task ran that is shown; nil: it is not one alone, or it did not
 }
 
-// watchEvery is how often flow status -watch looks.
-const watchEvery = time.Second
-
 func newStatus(a *app) *cobra.Command {
 	c := &statusCommand{app: a}
 	cmd := &cobra.Command{
@@ -75,7 +72,7 @@ func (c *statusCommand) run(ctx context.Context, t target) error {
 	}
 	term := c.outTerm()
 	if c.watch {
-		if err := c.watchRun(ctx, past, t, term); err != nil {
+		if err := c.watchRun(ctx, past, t); err != nil {
 			return err
 		}
 	} else if err := c.show(ctx, c.stdout, past, t, term); err != nil {
@@ -102,63 +99,6 @@ func (c *statusCommand) lookNow(ctx context.Context, past *past) {
 	if err != nil {
 		c.note = asOf(ctx, past, err)
 	}
-}
-
-// watchRun shows a run until it ends: the page again and again on a terminal; elsewhere
-// the changes, and the page at the end.
-func (c *statusCommand) watchRun(ctx context.Context, past *past, t target, term view.Term) error {
-	screen := view.NewScreen(c.stdout)
-	looked := c.now()
-	var seen *view.Run
-	for {
-		if term.Live && !c.asJSON() {
-			var text strings.Builder
-			if err := c.show(ctx, &text, past, t, term); err != nil {
-				return err
-			}
-			screen.Draw(fitted(text.String(), term))
-		} else if !c.asJSON() {
-			now := &view.Run{Steps: past.run.Steps()}
-			for _, line := range view.Changes(seen, now, c.now()) {
-				if _, err := fmt.Fprintln(c.stdout, line); err != nil {
-					return err
-				}
-			}
-			seen = now
-		}
-		if past.run.Ended() {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return exit(exitInterrupted)
-		case <-time.After(watchEvery):
-		}
-		if now := c.now(); !c.noLook && now.Sub(looked) >= lookEvery {
-			looked = now
-			c.lookNow(ctx, past)
-			continue
-		}
-		if err := past.refresh(ctx); err != nil {
-			return err
-		}
-	}
-	if term.Live && !c.asJSON() {
-		return nil
-	}
-	return c.show(ctx, c.stdout, past, t, term)
-}
-
-// fitted cuts text to what a screen holds.
-func fitted(text string, term view.Term) []string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	if term.Height > 2 && len(lines) > term.Height-1 {
-		lines = lines[:term.Height-1]
-	}
-	for i := range lines {
-		lines[i] = view.Cut(lines[i], term.Columns()-1)
-	}
-	return lines
 }
 
 func (c *statusCommand) show(ctx context.Context, w io.Writer, past *past, t target, term view.Term) error {
@@ -216,14 +156,14 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 
 // stepTable lists the steps of a run, and why those wait that do.
 func stepTable(run *engine.Run, s view.Style, now time.Time) *view.Table {
-	waits := map[engine.StepName]string{}
-	if !run.Ended() {
-		for _, h := range run.Holds(now) {
-			waits[h.Step] = h.Hold.Reason
-		}
-	}
+	waits := waitsOf(run, now)
+	steps := run.Steps()
+	memory := memoryTexts(run, steps)
 	table := &view.Table{Header: []string{"STEP", "STATUS", "TASKS", "TIME", "STATE"}, Right: []bool{false, false, true, true}}
-	for _, v := range run.Steps() {
+	if memory != nil {
+		table.Header, table.Right = slices.Insert(table.Header, 4, "PEAK MEMORY"), append(table.Right, true)
+	}
+	for _, v := range steps {
 		size := "?"
 		if v.Size >= 0 {
 			size = view.Count(v.Size)
@@ -242,7 +182,11 @@ func stepTable(run *engine.Run, s view.Style, now time.Time) *view.Table {
 		if d := span(v.Started, v.Ended, now); d > 0 && v.Counts[engine.Succeeded]+v.Counts[engine.Failed]+v.Counts[engine.Running] > 0 {
 			took = view.Duration(d)
 		}
-		table.Add(string(v.Step.Name), s.Status(v.Status), size, took, note)
+		row := []string{string(v.Step.Name), s.Status(v.Status), size, took, note}
+		if memory != nil {
+			row = slices.Insert(row, 4, memory[v.Step.Name])
+		}
+		table.Add(row...)
 	}
 	return table
 }
@@ -253,7 +197,7 @@ func (c *statusCommand) showTasks(w io.Writer, run *engine.Run, t target, term v
 	if err != nil {
 		return err
 	}
-	table := &view.Table{Header: []string{"TASK", "STATUS", "ATTEMPTS", "TIME", "WHY"}, Right: []bool{false, false, true, true}}
+	table := &view.Table{Header: []string{"TASK", "STATUS", "ATTEMPTS", "TIME", "PEAK", "WHY"}, Right: []bool{false, false, true, true, true}}
 	type placedJSON struct {
 		*taskJSON
 		Place *place `json:"place,omitempty"`
@@ -269,7 +213,7 @@ func (c *statusCommand) showTasks(w io.Writer, run *engine.Run, t target, term v
 			continue
 		}
 		table.Add(view.Clean(task.Name), term.Style.Status(task.Status), attemptsText(&task),
-			took(&task, c.now()), taskNote(&task))
+			took(&task, c.now()), view.Peak(task.PeakMemory, task.PeakAtMost), taskNote(&task))
 	}
 	if c.asJSON() {
 		return writeJSON(w, list)

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"flow/cmd/flow/internal/page"
 	"flow/cmd/flow/internal/view"
 	"flow/engine"
 )
@@ -22,6 +23,7 @@ func (a *app) sumUp(run *engine.Run) error {
 	if !a.quiet || code != exitOK {
 		fmt.Fprint(a.stderr, summary(run, a.errTerm(), a.now(), false))
 	}
+	a.github().ends(run, a.now())
 	switch {
 	case a.asJSON():
 		if err := a.printJSON(runData(run, a.now())); err != nil && code == exitOK {
@@ -113,27 +115,42 @@ func undriven(b *strings.Builder, run *engine.Run, now time.Time) {
 	}
 }
 
-// failures names the tasks that failed, and steps that did without any of their tasks.
+// failures names the tasks that failed, and steps that did without any of their tasks: first
+// of steps that failed, then what is tolerated. Of many tasks it says the causes.
 func failures(b *strings.Builder, run *engine.Run, s view.Style) {
-	shown, more := 0, 0
+	tasks := 0
+	for _, v := range run.Steps() {
+		tasks += v.Counts[engine.Failed]
+	}
+	list := failuresOf(run)
 	line := func(name, why string) {
-		if shown == shownInSummary {
-			more++
-			return
-		}
-		shown++
 		fmt.Fprintf(b, "  %s %s: %s\n", s.Red("FAILED"), view.Clean(name), why)
 	}
-	for _, v := range run.Steps() {
-		if v.Status == engine.Failed && v.Counts[engine.Failed] == 0 {
-			line(string(v.Step.Name), whyText(nil, v.Reason, ""))
-		}
-		for i := range run.Select(v.Step.Name, engine.Failed).All() {
-			t := run.Task(v.Step.Name, i)
-			line(t.Name, failedText(run, &t))
+	for k := range list[:min(len(list), shownInSummary)] {
+		f := &list[k]
+		switch {
+		case f.Tasks == 0:
+			line(f.Step, view.Clean(f.Text))
+		case tasks > shownInSummary && f.Tasks > 1:
+			line(fmt.Sprintf("%s of %s, such as %s", view.Plural(f.Tasks, "task"), f.Step, f.Example), view.Clean(f.Text)+toleratedText(f))
+		default:
+			for i := range f.Indices.All() {
+				t := run.Task(engine.StepName(f.Step), i)
+				line(t.Name, failedText(run, &t)+toleratedText(f))
+			}
 		}
 	}
-	if more > 0 {
-		fmt.Fprintf(b, "  … and %s more: flow status %s\n", view.Count(more), run.ID())
+	if more := len(list) - shownInSummary; more > 0 {
+		fmt.Fprintf(b, "  … and for %s\n", view.Plural(more, "more cause"))
 	}
+	if tasks > shownInSummary {
+		fmt.Fprintf(b, "  each:  flow status %s\n", shellWord(string(run.ID())+"/"+list[0].Step))
+	}
+}
+
+func toleratedText(f *page.RunFailure) string {
+	if f.Tolerated {
+		return " (tolerated)"
+	}
+	return ""
 }

@@ -72,6 +72,7 @@ type leftTask struct {
 	Note    string        `json:"note,omitempty"`    // why there is nothing, or no result
 
 	task     engine.TaskStatus
+	bare     bool             // it declares no output
 	manifest *engine.Manifest // of the result
 	remains  *remains         // of a task without one
 }
@@ -116,7 +117,7 @@ func (c *filesCommand) tasks(t target) ([]*leftTask, error) {
 		return nil, err
 	}
 	if i >= 0 {
-		return []*leftTask{newLeft(run.Task(t.step, i))}, nil
+		return []*leftTask{newLeft(run, t.step, i)}, nil
 	}
 	size := run.StepStatus(t.step).Size
 	if size < 0 {
@@ -124,13 +125,14 @@ func (c *filesCommand) tasks(t target) ([]*leftTask, error) {
 	}
 	out := make([]*leftTask, size)
 	for i := range out {
-		out[i] = newLeft(run.Task(t.step, i))
+		out[i] = newLeft(run, t.step, i)
 	}
 	return out, nil
 }
 
-func newLeft(t engine.TaskStatus) *leftTask {
-	return &leftTask{Task: t.Name, Status: t.Status, Files: []leftFile{}, task: t}
+func newLeft(run *engine.Run, step engine.StepName, i int) *leftTask {
+	t, spec := run.Task(step, i), run.Spec(step, i)
+	return &leftTask{Task: t.Name, Status: t.Status, Files: []leftFile{}, task: t, bare: spec != nil && len(spec.Outputs) == 0}
 }
 
 func stepNames(run *engine.Run) (names []string) {
@@ -198,7 +200,7 @@ func (c *filesCommand) lookForRemains(ctx context.Context, l *leftTask) error {
 		return fmt.Errorf("%s: %w", l.Task, err)
 	case r == nil && l.Status.OK():
 		l.Note = fmt.Sprintf("%s is %s, and nothing of its files is left", l.Task, l.Status)
-		if spec := c.past.run.Spec(l.task.Step, l.task.Index); spec != nil && len(spec.Outputs) == 0 {
+		if l.bare {
 			l.Note = l.Task + " declares no output, and nothing else of it is kept"
 		}
 	case r == nil:

@@ -30,6 +30,7 @@ func (a *app) validate(path string) error {
 	}
 	program, diags := dsl.Load(dir, sources)
 	if a.asJSON() {
+		a.github().diagnostics(dir, diags)
 		out, err := dsl.JSON(program.Files, diags)
 		if err != nil {
 			return err
@@ -43,7 +44,7 @@ func (a *app) validate(path string) error {
 		return nil
 	}
 	if len(diags) > 0 {
-		a.diagnose(program.Files, diags)
+		a.diagnose(dir, program.Files, diags)
 	}
 	if diags.HasErrors() {
 		return exit(exitProblem)
@@ -74,22 +75,25 @@ func (a *app) read(path string) (*dsl.Program, []dsl.Source, hcl.Diagnostics, er
 
 func (a *app) loadSources(dir string, sources []dsl.Source) (*dsl.Program, error) {
 	program, diags := dsl.Load(dir, sources)
-	a.report(program.Files, diags)
+	a.report(dir, program.Files, diags)
 	if diags.HasErrors() {
 		return nil, exit(exitProblem)
 	}
 	return program, nil
 }
 
-// report prints diagnostics, if there are any; with -quiet warnings only beside errors.
-func (a *app) report(files map[string]*hcl.File, diags hcl.Diagnostics) {
+// report prints diagnostics of a workflow in dir, if there are any; with -quiet warnings only
+// beside errors.
+func (a *app) report(dir string, files map[string]*hcl.File, diags hcl.Diagnostics) {
 	if len(diags) > 0 && (!a.quiet || diags.HasErrors()) {
-		a.diagnose(files, diags)
+		a.diagnose(dir, files, diags)
 	}
 }
 
-// diagnose prints diagnostics on stderr, and how many there are.
-func (a *app) diagnose(files map[string]*hcl.File, diags hcl.Diagnostics) {
+// diagnose prints diagnostics on stderr, and how many there are. Names of files are relative
+// to dir.
+func (a *app) diagnose(dir string, files map[string]*hcl.File, diags hcl.Diagnostics) {
 	term := a.errTerm()
 	_ = dsl.WriteText(a.stderr, files, diags, term.Columns(), term.Style.Color) // nobody may be reading
+	a.github().diagnostics(dir, diags)
 }

@@ -124,6 +124,9 @@ func (a *app) watchOther(ctx context.Context, db *state.DB, row state.Run) (*eng
 		case <-time.After(waitEvery):
 		}
 		events, err := p.news(ctx)
+		if ctx.Err() != nil {
+			return nil, a.leave(ctx, p) // it may have ended in the middle of reading
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +136,11 @@ func (a *app) watchOther(ctx context.Context, db *state.DB, row state.Run) (*eng
 		}
 		if now := a.now(); now.Sub(looked) >= holderEvery {
 			looked = now
-			if held, err := db.Holder(ctx, row.ID); err != nil || held == nil {
+			held, err := db.Holder(ctx, row.ID)
+			switch {
+			case ctx.Err() != nil:
+				return nil, a.leave(ctx, p)
+			case err != nil || held == nil:
 				return p.run, err
 			}
 			if jobs != nil && now.Sub(peeked) >= peekEvery {

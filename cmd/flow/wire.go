@@ -89,7 +89,7 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 	if err != nil {
 		return nil, err
 	}
-	run := state.NewRun{Info: info, Dir: program.Workflow.Dir, Params: kept}
+	run := state.NewRun{Info: info, Dir: program.Workflow.Dir, Params: kept, Notices: s.workflow.Notices}
 	for _, src := range append(sources, program.Embedded()...) {
 		run.Sources = append(run.Sources, state.Source(src))
 	}
@@ -109,31 +109,8 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 // takeUp loads a run's workflow as it was when the run was created, and takes its lease.
 // A run that only ends may lack values of sensitive variables.
 func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFlags, onlyEnd bool) (*session, error) {
-	program, err := a.storedProgram(ctx, db, row)
+	s, info, err := a.loadSession(ctx, db, row, f)
 	if err != nil {
-		return nil, err
-	}
-	kept, err := paramsOf(row)
-	if err != nil {
-		return nil, err
-	}
-	s := &session{
-		a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: row.ID, created: row.Created,
-		workflow: program.Workflow, template: errTemplate{}, takenUp: true,
-	}
-	site, err := a.chooseSite(f, row.Dir, &kept)
-	if err != nil {
-		return nil, err
-	}
-	info, err := runInfoOf(ctx, db, row.ID)
-	if err != nil {
-		return nil, err
-	}
-	s.filesAt = info.WorkDir
-	if site.Executor != "" && site.Executor != info.Executor && f.site != "" {
-		return nil, fmt.Errorf("run %s is on the executor %q, where its jobs are, and site %q is on %q", row.ID, info.Executor, site.Name, site.Executor)
-	}
-	if err := errors.Join(s.place(site, info.Executor, kept, f), f.leave.possible(info.Executor)); err != nil {
 		return nil, err
 	}
 	if onlyEnd {
@@ -145,6 +122,36 @@ func (a *app) takeUp(ctx context.Context, db *state.DB, row state.Run, f *runFla
 	}
 	s.used = s.namesUsed(f, info.Variables)
 	return s, s.acquireWithRecord(ctx, row, info)
+}
+
+// loadSession loads a run's workflow as it was when the run was created, with where the run
+// is. Its variables have no values yet, and nobody has its lease.
+func (a *app) loadSession(ctx context.Context, db *state.DB, row state.Run, f *runFlags) (*session, *engine.RunInfo, error) {
+	program, err := a.storedProgram(ctx, db, row)
+	if err != nil {
+		return nil, nil, err
+	}
+	kept, err := paramsOf(row)
+	if err != nil {
+		return nil, nil, err
+	}
+	s := &session{
+		a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: row.ID, created: row.Created,
+		workflow: program.Workflow, template: errTemplate{}, takenUp: true,
+	}
+	site, err := a.chooseSite(f, row.Dir, &kept)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := runInfoOf(ctx, db, row.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	s.filesAt = info.WorkDir
+	if site.Executor != "" && site.Executor != info.Executor && f.site != "" {
+		return nil, nil, fmt.Errorf("run %s is on the executor %q, where its jobs are, and site %q is on %q", row.ID, info.Executor, site.Name, site.Executor)
+	}
+	return s, info, errors.Join(s.place(site, info.Executor, kept, f), f.leave.possible(info.Executor))
 }
 
 // storedProgram loads the workflow of a run from the bytes that are kept with it.
@@ -180,20 +187,20 @@ func (a *app) boundWorkflow(ctx context.Context, p *past) *engine.Workflow {
 func (s *session) settle(ctx context.Context, f *runFlags, mistakes hcl.Diagnostics) (dsl.Site, *dsl.Template, error) {
 	site, err := s.a.chooseSite(f, s.program.Workflow.Dir, nil)
 	if err != nil {
-		s.a.report(s.program.Files, mistakes)
+		s.a.report(s.program.Workflow.Dir, s.program.Files, mistakes)
 		return site, nil, err
 	}
 	s.site = f.batch.overSite(site)
 	if mistakes.HasErrors() {
-		s.a.report(s.program.Files, s.withBatch(ctx, f, mistakes))
+		s.a.report(s.program.Workflow.Dir, s.program.Files, s.withBatch(ctx, f, mistakes))
 		return site, nil, exit(exitProblem)
 	}
-	s.a.report(s.program.Files, mistakes)
+	s.a.report(s.program.Workflow.Dir, s.program.Files, mistakes)
 	template, mistakes := s.bound(f, nil)
 	if mistakes.HasErrors() {
 		mistakes = s.withBatch(ctx, f, mistakes)
 	}
-	s.a.report(s.program.Files, mistakes)
+	s.a.report(s.program.Workflow.Dir, s.program.Files, mistakes)
 	if mistakes.HasErrors() {
 		return site, nil, exit(exitProblem)
 	}
@@ -204,7 +211,7 @@ func (s *session) settle(ctx context.Context, f *runFlags, mistakes hcl.Diagnost
 // bind gives the variables of the session's program their values. Mistakes are printed.
 func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, error) {
 	template, diags := s.bound(f, stored)
-	s.a.report(s.program.Files, diags)
+	s.a.report(s.program.Workflow.Dir, s.program.Files, diags)
 	if diags.HasErrors() {
 		return nil, exit(exitProblem)
 	}
@@ -301,8 +308,22 @@ func (s *session) acquire(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	s.lease, err = s.db.Acquire(ctx, s.id, state.Self(version()))
-	return asNotStarted(err)
+	me := state.Self(version())
+	if s.looks {
+		me = state.Looker(version())
+	}
+	if s.lease, err = s.db.Acquire(ctx, s.id, me); err != nil {
+		return asNotStarted(err)
+	}
+	if !s.takenUp || s.noticed || len(s.workflow.Notices) == 0 {
+		return nil
+	}
+	// It may have been made of its files, or by an older flow.
+	if err := s.db.SetNotices(ctx, s.id, s.workflow.Notices); err != nil {
+		return errors.Join(err, s.lease.Release(context.WithoutCancel(ctx)))
+	}
+	s.noticed = true
+	return nil
 }
 
 // journalPath is where the jobs of a run are kept by the local executor, beside the state.
