@@ -8,11 +8,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -157,6 +160,8 @@ func (h *canaryHunt) commands(b *killBench, flags []string, more ...[]string) {
 		[]string{"explain", "@last/use"}, []string{"explain", "@last/use", "-json"}, []string{"explain", "@last/fails"}, []string{"explain", "@last/fails", "-json"},
 		[]string{"logs"}, []string{"logs", "-json"}, []string{"files", "@last/use"}, []string{"files", "@last/use", "-json", "-get", "got"},
 		[]string{"outputs"}, []string{"outputs", "-json"}, []string{"list", "-json"}, []string{"cost", "-json"}, []string{"graph", "-run", "@last", "-o", "json"},
+		[]string{"report", "-o", "-"}, []string{"events"}, []string{"notices", "list", "-json"}, []string{"export", "-format", "trace"}, []string{"export", "-format", "events"},
+		[]string{"export", "-format", "otlp", "-o", "-"}, []string{"export", "-format", "ro-crate", "-o", "crate"},
 		[]string{"validate", "-json"}, []string{"clean", "-keep", "0d", "-dry-run", "-unfinished", "-json"},
 	)
 	for _, args := range all {
@@ -166,6 +171,47 @@ func (h *canaryHunt) commands(b *killBench, flags []string, more ...[]string) {
 		}
 		h.look("flow "+strings.Join(args, " "), out)
 	}
+}
+
+// pages looks at all that is served about the newest run of canaryWorkflow.
+func (h *canaryHunt) pages(b *killBench) { h.pagesOf(b, "w", "use", "other", "fails") }
+
+// pagesOf looks at all that is served about the newest run of a workflow with those steps, to
+// browsers and to programs.
+func (h *canaryHunt) pagesOf(b *killBench, workflow string, steps ...string) {
+	h.t.Helper()
+	s, run, u := serveSite(h.t, b), b.newest(), startUI(b) // which has the environment
+	token := u.token()
+	tokens := newCanaryHunt(h.t, token)
+	tokens.commandLines()
+	tokens.files(filepath.Join(b.dir, stateDir))
+	for _, pattern := range s.server.Patterns() {
+		pattern, ok := strings.CutPrefix(pattern, "GET ")
+		if !ok {
+			continue
+		}
+		for _, path := range filledIn(h.t, s, pattern, run, workflow, steps...) {
+			res, body := fetchFrom(h.t, u.base, token, path)
+			tokens.look("GET "+path, []byte(body))
+			h.look("GET "+path, fmt.Appendf([]byte(body), "\n%s", res.Header))
+			if res.StatusCode >= 500 {
+				h.t.Errorf("GET %s: %s\n%s", path, res.Status, body)
+			}
+		}
+	}
+}
+
+// echo is a server that tells whoever comes what they sent, and that it wants no more of that.
+func echo(t *testing.T) (url string, asked *atomic.Int64) {
+	t.Helper()
+	asked = &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusGone)
+		_ = json.NewEncoder(w).Encode(r.Header)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, asked
 }
 
 // canaryWorkflow says of secrets how long they are, and waits in between, since that is when
@@ -181,6 +227,16 @@ variable "token" {
   default   = "none"
 }
 variable "pipe" { type = string }
+variable "hook" { type = string }
+notify "hook" {
+  on = ["succeeded"]
+  webhook {
+    url     = var.hook
+    headers = { Authorization = var.token }
+    secret  = var.token
+  }
+  command { argv = ["sh", "-c", "cat; echo \"$FLOW_NOTICE_ID\" > told"] }
+}
 step "use" {
   inputs  = { in = "in.txt" }
   env     = { PIPE = var.pipe }
@@ -222,7 +278,7 @@ func cage(t *testing.T, b *killBench, dirs ...string) {
 
 // makePipe makes a pipe that a task waits for, and returns it, with a function that waits for
 // the task, looks at what runs then, and lets the task go on.
-func makePipe(t *testing.T, h *canaryHunt) (string, func()) {
+func makePipe(t *testing.T, h *canaryHunt, look ...func()) (string, func()) {
 	t.Helper()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
@@ -234,6 +290,9 @@ func makePipe(t *testing.T, h *canaryHunt) (string, func()) {
 			t.Fatal(err)
 		}
 		h.commandLines()
+		for _, l := range look {
+			l()
+		}
 		fmt.Fprintln(f, "go")
 		f.Close()
 	}
@@ -271,8 +330,9 @@ func TestCanaryLocal(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret")
 	write(t, secret, file+"\n")
 	write(t, filepath.Join(b.dir, "w.hcl"), fmt.Sprintf(canaryWorkflow, fmt.Sprintf(`A = "env:A_SECRET", B = "file:%s", C = var.token`, secret), ""))
-	pipe, release := makePipe(t, h)
-	flags := []string{"-work-dir", "s3://lab/flow", "-var", "pipe=" + pipe}
+	pipe, release := makePipe(t, h, func() { h.pages(b) })
+	hook, asked := echo(t)
+	flags := []string{"-work-dir", "s3://lab/flow", "-var", "pipe=" + pipe, "-var", "hook=" + hook}
 
 	h.look("flow run", inBackground(t, b, flags))
 	release()
@@ -281,9 +341,10 @@ func TestCanaryLocal(t *testing.T) {
 	if got := strings.TrimSpace(string(b.output("outputs", "-raw", "lengths", "@last"))); got != want {
 		t.Errorf("the lengths of the secrets are %q, want %q", got, want)
 	}
+	h.pages(b)
 	h.files(b.dir, server.Dir)
 	h.exchanges(s3)
-	if len(s3.Exchanges()) == 0 {
+	if len(s3.Exchanges()) == 0 || asked.Load() != 1 {
 		t.Error("nothing went by")
 	}
 }
@@ -312,8 +373,9 @@ func TestCanaryBatch(t *testing.T) {
 	api := apimodel.Record(t, e.url)
 	secrets := fmt.Sprintf(`A = %q, B = "ssm:ssm-parameter", C = "ssm:/ssm/parameter"`, arn)
 	write(t, filepath.Join(b.dir, "w.hcl"), fmt.Sprintf(canaryWorkflow, secrets, `container { execution_role = "arn:aws:iam::123456789012:role/r" }`))
-	pipe, release := makePipe(t, h)
-	flags := []string{"-executor", "batch", "-endpoint", api.URL, "-queue", "q", "-image", "busybox", "-poll", "100ms", "-work-dir", "s3://lab/flow", "-var", "pipe=" + pipe}
+	pipe, release := makePipe(t, h, func() { h.pages(b) })
+	hook, asked := echo(t)
+	flags := []string{"-executor", "batch", "-endpoint", api.URL, "-queue", "q", "-image", "busybox", "-poll", "100ms", "-work-dir", "s3://lab/flow", "-var", "pipe=" + pipe, "-var", "hook=" + hook}
 
 	h.look("flow run", inBackground(t, b, flags))
 	release()
@@ -322,6 +384,7 @@ func TestCanaryBatch(t *testing.T) {
 	if got := strings.TrimSpace(string(b.output("outputs", "-raw", "lengths", "@last"))); got != want {
 		t.Errorf("the lengths of the secrets are %q, want %q", got, want)
 	}
+	h.pages(b)
 	if err := e.end(syscall.SIGTERM); err != nil {
 		t.Errorf("%v\n%s", err, &said)
 	}
@@ -329,6 +392,9 @@ func TestCanaryBatch(t *testing.T) {
 	h.files(b.dir, server.Dir)
 	h.exchanges(s3)
 	h.exchanges(api)
+	if asked.Load() != 1 {
+		t.Error("the notice went nowhere")
+	}
 	if !strings.Contains(said.String(), "SubmitJob") || len(s3.Exchanges()) == 0 {
 		t.Errorf("nothing went by: %s", &said)
 	}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"flow/cmd/flow/internal/view"
 	"flow/engine"
 )
 
@@ -21,6 +22,10 @@ type fakeRun struct {
 }
 
 func newFakeRun(t *testing.T, quiet bool) *fakeRun {
+	return newFakeRunOn(t, quiet, view.Term{})
+}
+
+func newFakeRunOn(t *testing.T, quiet bool, term view.Term) *fakeRun {
 	wf := &engine.Workflow{Name: "genome", Steps: []*engine.Step{{Name: "align", FanOut: true}, {Name: "merge"}}}
 	run, err := engine.NewRun(wf)
 	if err != nil {
@@ -28,18 +33,21 @@ func newFakeRun(t *testing.T, quiet bool) *fakeRun {
 	}
 	out := &lockedWriter{}
 	a := &app{stderr: out, now: time.Now, quiet: quiet}
-	return &fakeRun{t, run, a.follow(func(t *engine.TaskStatus) []string { return []string{"log of " + t.Name} }), out}
+	tail := func(t *engine.TaskStatus) []string { return []string{"log of " + t.Name} }
+	return &fakeRun{t, run, a.followOn(func() view.Term { return term }, tail), out}
 }
 
 // lockedWriter lets a test read what another goroutine writes.
 type lockedWriter struct {
-	mu sync.Mutex
-	w  bytes.Buffer
+	mu     sync.Mutex
+	w      bytes.Buffer
+	writes int
 }
 
 func (l *lockedWriter) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.writes++
 	return l.w.Write(p)
 }
 
@@ -110,6 +118,38 @@ func TestFollowerTellsWhatChanges(t *testing.T) {
 	})
 }
 
+func TestFollowerDrawsFiveTimesASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size, seconds = 1000, 10
+		r := newFakeRunOn(t, false, view.Term{TTY: true, Live: true, Width: 100, Height: 12})
+		r.starts(size)
+		for i := range size { // a hundred each second
+			r.fails(i)
+			time.Sleep(seconds * time.Second / size)
+		}
+		synctest.Wait()
+		r.out.mu.Lock()
+		text, writes := r.out.w.String(), r.out.writes
+		r.out.mu.Unlock()
+		if writes < 4*seconds || writes > 5*seconds {
+			t.Errorf("%d writes in %d seconds", writes, seconds)
+		}
+		if strings.Contains(text, "whole log") {
+			t.Error("what a task wrote pushes the steps away")
+		}
+		r.f.close()
+		text = r.text()[len(text):]
+		for _, want := range []string{"1,000/1,000   1,000 failed", "whole log: flow logs '01k2/align[\"4\"]'"} {
+			if strings.Count(text, want) < 1 {
+				t.Errorf("%q is missing at the end: %q", want, text)
+			}
+		}
+		if strings.Contains(text, "(such as") {
+			t.Errorf("failures are told twice: %q", text)
+		}
+	})
+}
+
 func TestFollowerShowsWhatHappensLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, true)
@@ -120,6 +160,22 @@ func TestFollowerShowsWhatHappensLast(t *testing.T) {
 			t.Errorf("quietly: %q", got)
 		}
 	})
+}
+
+// What is new is shown even after many tasks that failed for another cause.
+func TestFollowerShowsTheFirstOfEachCause(t *testing.T) {
+	r := newFakeRun(t, false)
+	r.starts(40)
+	for i := range 20 {
+		r.fails(i)
+	}
+	code := 9
+	r.happens(engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 1, Tasks: engine.RangesOf(30, 31), Outcome: engine.TaskFailed, ExitCode: &code, Attempts: []int{1}})
+	r.f.close()
+	text := r.text()
+	if n := strings.Count(text, "│ log of "); n != shownFailures+1 || !strings.Contains(text, "log of align[\"30\"]") {
+		t.Errorf("%d logs in:\n%s", n, text)
+	}
 }
 
 func TestFollowerOfAResumedRunTellsOnlyWhatIsNew(t *testing.T) {

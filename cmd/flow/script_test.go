@@ -16,13 +16,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"flow/cmd/flow/internal/browsertest"
 	"flow/executor/executortest/fetched"
 	"flow/executor/local"
 )
 
 func TestMain(m *testing.M) {
 	local.RunSandboxed()
-	testscript.Main(m, map[string]func(){"flow": main})
+	testscript.Main(browsertest.Main(m), map[string]func(){"flow": main})
 }
 
 // TestScripts runs the command as people do: each file in testdata/script is a session in
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("USER", "tester")
 			e.Setenv("LANG", "C.UTF-8")
+			e.Values[browserKey] = &scriptBrowser{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -48,6 +50,10 @@ func TestScripts(t *testing.T) {
 			"chaos":    chaos,
 			"admin":    admin,
 			"s3":       s3.command,
+			"ui":       scriptUI,
+			"get":      get,
+			"await":    await,
+			"post":     post,
 		},
 		Condition: s3.condition,
 	})
