@@ -54,7 +54,7 @@ type looks struct {
 
 // A looked is a run that somebody has looked at.
 type looked struct {
-	row     state.Run // as it was when a page was made last
+	row     state.Run // as it was when a page was made first: what does not change of it is used
 	until   time.Time // when nobody wants to see it any more
 	due     time.Time // no look before
 	pause   time.Duration
@@ -119,10 +119,9 @@ func (l *looks) want(row *state.Run, open bool) lookState {
 	}
 	r := l.runs[row.ID]
 	if r == nil {
-		r = &looked{}
+		r = &looked{row: *row}
 		l.runs[row.ID] = r
 	}
-	r.row = *row
 	if open {
 		r.until = now.Add(lookWish)
 	} else if r.until.Before(now) {
