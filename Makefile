@@ -64,9 +64,10 @@ RACELESS = $(foreach p,modernc.org/sqlite/lib github.com/klauspost/compress/... 
 
 # Much data, all of it in one goroutine; and of cmd/flow what is the work of packages whose own
 # tests are looked at (images, doctor, infra, agent, transfers), commands that print and end, and
-# what looks at pages: the server's goroutines are in the tests of its package and in serve.
+# what runs in other processes or containers (TestS3KilledAnywhere, TestBatchFromScratch: TestBatchKilledAnywhere
+# drives runs here), and what looks at pages: the server's goroutines are in the tests of its package and in serve.
 RACESKIP := TestPagesAreBounded|TestFilterManyStreams|TestLookupMany|TestImages|TestDoctor|TestInfra|TestWalk|TestAgent|TestLargeFile|TestS3|TestCanary|$\
-InBrowser|TestPages$$|TestHostile|TestReport|TestLargeStateServed|TestRunPage|TestRoutesRefuse|TestExport|TestPictures|$\
+InBrowser|TestPages$$|TestBatchFromScratch|TestHostile|TestReport|TestLargeStateServed|TestRunPage|TestRoutesRefuse|TestExport|TestPictures|$\
 TestScripts/(s3|batchs3|recovers3|infra|infraexport|infrapolicy|image|doctor|hostile|fmt|validate|graph|init|help|sensitive|secrets|list|outputs|files|items|edited|publish|plan|report|export|github|events|uitasks|uibatch)$$
 
 # With -short, what tests do often they do a few times, with much they do with less, by the

@@ -74,9 +74,6 @@ func overTLS(t *testing.T, target string) (at, authority string) {
 // to, as a user whom nobody knows, tasks have their files from S3 and leave them there: the
 // agent brings all it needs with it, also the certificates to trust S3 by.
 func TestBatchFromScratch(t *testing.T) {
-	if raceEnabled {
-		t.Skip("no race is looked for in what runs in containers")
-	}
 	host := fetched.Registry(t)
 	podman := startPodman(t)
 	reachHost(t)

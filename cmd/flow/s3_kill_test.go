@@ -98,9 +98,6 @@ var s3Kills = flag.Int("s3.kills", 0, "how often TestS3KilledAnywhere kills flow
 // to come to the right result: where the result of a task was damaged before it was read,
 // with `flow resume -from`, after the run has failed and has named it.
 func TestS3KilledAnywhere(t *testing.T) {
-	if raceEnabled {
-		t.Skip("it is about other processes; TestBatchKilledAnywhere drives runs under the race detector")
-	}
 	t.Parallel()
 	kills, drivers := often(*s3Kills, 16, 8), often(0, 6, 2)
 	seed := uint64(time.Now().UnixNano())
