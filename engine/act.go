@@ -16,7 +16,7 @@ func (d *Driver) act(ctx context.Context, commands []Command) error {
 	until := d.Clock.Now().Add(actFor)
 	var submits []int
 	var finds []Command
-	var discards []StepName
+	var discards, probes []StepName
 	sweep, conclude := false, false
 	for _, c := range commands {
 		switch c.Op {
@@ -32,6 +32,8 @@ func (d *Driver) act(ctx context.Context, commands []Command) error {
 			sweep = true
 		case Conclude:
 			conclude = true
+		case Probe:
+			probes = append(probes, c.Step)
 		case Discard:
 			discards = append(discards, c.Step)
 		case Terminate:
@@ -51,6 +53,9 @@ func (d *Driver) act(ctx context.Context, commands []Command) error {
 		slices.Sort(submits)
 	}
 	if err := d.submitAll(ctx, submits, until); err != nil {
+		return err
+	}
+	if err := d.probe(ctx, probes, until); err != nil {
 		return err
 	}
 	for _, name := range discards {

@@ -50,7 +50,11 @@ func (r *Run) apply(e *Event) error {
 			}
 		}
 		return nil
+	case RunLate:
+		r.late = e.At
+		return nil
 	case RunReopened:
+		r.excused = r.excused || !r.info.LateAt.IsZero() && !e.At.Before(r.info.LateAt)
 		r.doubted, r.swept = false, false
 		r.status, r.reason, r.cause, r.results, r.cancel, r.paused = Running, "", "", nil, nil, nil
 		r.opened, r.ended = e.At, time.Time{}
@@ -67,6 +71,10 @@ func (r *Run) apply(e *Event) error {
 	s := r.step(e.Step)
 	if s == nil {
 		return fmt.Errorf("unknown step %q", e.Step)
+	}
+	switch e.Kind {
+	case StepWaits, StepGateOpened:
+		return s.applyGate(e)
 	}
 	if e.Kind != StepExpanded && e.Kind != StepReset && e.Kind != StepEnded {
 		if s.exp == nil {

@@ -59,7 +59,13 @@ func (r *Run) Allow(max Money) ([]Event, error) {
 func (r *Run) allow(e *Event) {
 	r.allowed = e.Allowance
 	if r.paused != nil && e.At.After(r.paused.At) {
-		r.opened = r.opened.Add(e.At.Sub(r.paused.At)) // a run that is paused is not late
+		rest := e.At.Sub(r.paused.At)
+		r.opened = r.opened.Add(rest) // a run that is paused is not late
+		for _, s := range r.steps {
+			if s.waits() {
+				s.gate.since = s.gate.since.Add(rest) // nobody looked
+			}
+		}
 	}
 	r.paused = nil
 }

@@ -49,7 +49,7 @@ func TestCacheKey(t *testing.T) {
 		"resources":   func(s *TaskSpec) { s.Resources = []Resources{{VCPUs: 8}} },
 		"retry":       func(s *TaskSpec) { s.Retry.Attempts = 3 },
 		"tags":        func(s *TaskSpec) { s.Tags = map[string]string{"a": "b"} },
-		"consumables": func(s *TaskSpec) { s.Consumables = []Consumable{{"license", 2}} },
+		"consumables": func(s *TaskSpec) { s.Consumables = []Consumable{{Resource: "license", Quantity: 2}} },
 		"publish":     func(s *TaskSpec) { s.Outputs[0].Publish = "/results/" },
 		"place":       func(s *TaskSpec) { s.Inputs[0].Paths[0] = "/elsewhere/a.txt" },
 	} {

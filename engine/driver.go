@@ -28,7 +28,7 @@ type Driver struct {
 	// jobs are far away and are looked at by their summaries only. nil: nobody listens.
 	OnCounts func(*Run)
 	// OnTrouble is told of an error of the executor: op is "submit", "find", "describe",
-	// "list" or "terminate"; or one of Files, "files"; or of a [MissingError], op is "missing". What is tried again
+	// "list" or "terminate"; or one of Files, "files", or "wait_for" if it looked for what a step waits for; or of a [MissingError], op is "missing". What is tried again
 	// anyway is told once, not at each try, and a nil error is told when all is well again.
 	// nil: nobody listens.
 	OnTrouble func(op string, err error)
@@ -51,17 +51,19 @@ type Driver struct {
 	run        *Run
 	seen       map[int]seen // by job number
 	expander   *expander
-	far        bool      // the executor is no Notifier: looking costs
-	asked      time.Time // when Requests was last called
-	wishes     []Request // not recorded yet
-	publishing time.Time // when to try again to publish; zero: at once
-	recorded   time.Time // when events were last made durable
+	far        bool          // the executor is no Notifier: looking costs
+	asked      time.Time     // when Requests was last called
+	wishes     []Request     // not recorded yet
+	publishing time.Time     // when to try again to publish; zero: at once
+	recorded   time.Time     // when events were last made durable
+	window     time.Duration // how long news is gathered since then
 
 	pace        pace
 	terminated  map[JobID]time.Time    // when a job was last asked to end
 	pauses      []pause                // of queues that take no jobs now
 	doubts      map[int]doubt          // by job number
 	unseen      map[StepName]time.Time // steps whose inputs or results could not be looked at, and when to do so again
+	looks       map[StepName]*look     // at what steps wait for
 	sweeping    sweeping
 	troubles    []trouble // told, and not over
 	toldMissing bool      // see tellMissing
@@ -78,8 +80,13 @@ type Request struct {
 	Reason string
 }
 
-// window is how long news is gathered before it is made durable in one transaction.
-const window = 50 * time.Millisecond
+// News is gathered for leastWindow before it is made durable in one transaction, and for longer
+// if the log is slow: for ten times as long as the last transaction has taken, up to mostWindow.
+// So many drivers with one log do not keep one another waiting.
+const (
+	leastWindow = 50 * time.Millisecond
+	mostWindow  = time.Second
+)
 
 // Load folds the events of a run. It must be called before the other methods; Drive
 // calls it.
@@ -103,6 +110,7 @@ func (d *Driver) Load(ctx context.Context, id RunID) (*Run, error) {
 		return nil, fmt.Errorf("run %s: %w", id, ErrNotFound)
 	}
 	d.run, d.seen, d.terminated, d.doubts, d.unseen = run, map[int]seen{}, map[JobID]time.Time{}, map[int]doubt{}, map[StepName]time.Time{}
+	d.looks = map[StepName]*look{}
 	d.pace, d.pauses, d.troubles, d.sweeping, d.publishing = pace{}, nil, nil, sweeping{next: d.Clock.Now()}, time.Time{}
 	if run.Seq() == 1 && !run.recovered() {
 		d.sweeping.next = d.sweeping.next.Add(sweepEvery) // nothing of it can be anywhere
@@ -226,7 +234,7 @@ func (d *Driver) expand(ctx context.Context, name StepName) (e Event, known bool
 		d.wakeAt(again)
 		return e, false, nil
 	}
-	e, err = d.expander.expand(ctx, name)
+	e, err = d.expander.open(ctx, name)
 	if d.Executor != nil && errors.Is(err, ErrLater) { // who only plans is told
 		d.unseen[name] = now.Add(d.pollMax())
 		d.wakeAt(d.unseen[name])
@@ -257,11 +265,13 @@ func (d *Driver) commit(ctx context.Context, events []Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	begun := d.Clock.Now()
 	// A run that is being stopped still records what it knows.
 	if err := d.Log.Append(context.WithoutCancel(ctx), d.run.ID(), events[0].Seq-1, events...); err != nil {
 		return fmt.Errorf("recording events of run %s: %w", d.run.ID(), err)
 	}
 	d.recorded = d.Clock.Now()
+	d.window = min(max(10*d.recorded.Sub(begun), leastWindow), mostWindow)
 	if d.OnEvents != nil {
 		d.OnEvents(d.run, events)
 	}

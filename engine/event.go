@@ -51,6 +51,8 @@ type Event struct {
 
 	NoCache bool `json:"no_cache,omitempty"` // StepReset: known results do not count
 
+	Gate *Gate `json:"gate,omitempty"` // StepWaits
+
 	// TasksEnded: what is billed of Tasks beside the last try of each.
 	Before  *Usage `json:"before,omitempty"`   // of the tries that Job made before; nil: none, or not known
 	TryLost bool   `json:"try_lost,omitempty"` // the last try ended since its host went away
@@ -70,6 +72,9 @@ const (
 	RunStarted  Kind = "RunStarted"  // Info: the run was created
 	RunResumed  Kind = "RunResumed"  // a driver took the run up again; Reason says which
 	RunReopened Kind = "RunReopened" // an ended run goes on: Tasks of Step, or the whole Step, run again
+
+	StepWaits      Kind = "StepWaits"      // Step waits for Gate to open, from now on
+	StepGateOpened Kind = "StepGateOpened" // all that Step waited for was there: Reason says what
 
 	StepExpanded Kind = "StepExpanded" // Expanded: the tasks of Step are known
 	StepReset    Kind = "StepReset"    // Step is to be expanded anew, Reason says why
@@ -92,6 +97,7 @@ const (
 	OutputsDiscarded Kind = "OutputsDiscarded" // those are gone; Reason says what could not be removed
 
 	RunPaused       Kind = "RunPaused"       // Reason, Spent: nothing more is submitted until a RunResumed with Allowance
+	RunLate         Kind = "RunLate"         // the run is not over by RunInfo.LateAt; Reason is its LateFor
 	CancelRequested Kind = "CancelRequested" // Reason; Cause is "user", "timeout", "budget" or the failed task
 	RunEnded        Kind = "RunEnded"        // Status, Reason, Cause, Results
 )
@@ -124,6 +130,9 @@ type RunInfo struct {
 	Executor  string            `json:"executor"`            // ExecutorLocal or ExecutorBatch
 	Variables map[string]string `json:"variables,omitempty"` // JSON of each; sensitive ones are left out
 	Limits    Limits            `json:"limits,omitzero"`
+	Slot      *Slot             `json:"slot,omitempty"`     // nil: no schedule started it
+	LateAt    time.Time         `json:"late_at,omitzero"`   // when it is late unless it is over; zero: never
+	LateFor   string            `json:"late_for,omitempty"` // what says so, for people: "should be over by 06:00 (Europe/Berlin)"
 	// Recovered is when the run was made of its files, since all else of it was lost; zero: it
 	// was not. What it did before is found out step by step, see Survey.
 	Recovered time.Time `json:"recovered,omitzero"`

@@ -68,6 +68,8 @@ func (r *Run) Holds(now time.Time) []Waiting {
 				continue
 			}
 			switch {
+			case s.closed():
+				w.Hold = Hold{"waits for files once " + string(dep.Name) + " has run", dep.Name}
 			case s.exp == nil && dep.exp == nil:
 				w.Hold = Hold{"known after " + string(dep.Name), dep.Name}
 			case s.exp == nil && dep.Need == NeedValues:
@@ -82,6 +84,8 @@ func (r *Run) Holds(now time.Time) []Waiting {
 		case w.Hold != (Hold{}):
 		case r.paused != nil:
 			w.Hold.Reason = "the run is paused"
+		case s.waits():
+			w.Hold.Reason = "waits for " + s.gate.gate.What() + s.gate.within()
 		case jobs > MaxDependencies:
 			w.Hold.Reason = fmt.Sprintf("depends on %d jobs, and Batch takes %d", jobs, MaxDependencies)
 		case s.MaxParallel > 0 || r.limit() > 0:

@@ -151,6 +151,7 @@ type ConsumableResource struct {
 	Block
 	Total          int64
 	NonReplenished bool // resource_type = "NON_REPLENISHABLE"
+	Pool           bool // what a `pool` block is on AWS Batch
 }
 
 // Money is an amount of US dollars, in millionths.

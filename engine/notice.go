@@ -24,10 +24,12 @@ const (
 	OnPaused    Occasion = "paused"    // over its budget: it goes no further until somebody lets it
 	OnTimedOut  Occasion = "timed_out" // it failed, since it took longer than its timeout
 	OnRecovered Occasion = "recovered" // it succeeded, and what ended before it had failed
+	OnLate      Occasion = "late"      // it is not over by when it should be, and goes on
+	OnMissed    Occasion = "missed"    // a slot of a schedule gets no run, since nobody was there or it could not start in time
 )
 
 // Occasions are all there are, in the order of their declaration.
-var Occasions = []Occasion{OnSucceeded, OnFailed, OnCancelled, OnPaused, OnTimedOut, OnRecovered}
+var Occasions = []Occasion{OnSucceeded, OnFailed, OnCancelled, OnPaused, OnTimedOut, OnRecovered, OnLate, OnMissed}
 
 // Occasions returns of what an event is an occasion, the most special last; none: of nothing.
 // failed says whether what ended before in the same workflow had failed.
@@ -35,6 +37,8 @@ func (e *Event) Occasions(failed func() (bool, error)) ([]Occasion, error) {
 	switch {
 	case e.Kind == RunPaused:
 		return []Occasion{OnPaused}, nil
+	case e.Kind == RunLate:
+		return []Occasion{OnLate}, nil
 	case e.Kind != RunEnded:
 		return nil, nil
 	case e.Status == Cancelled:

@@ -79,7 +79,7 @@ func (d *Driver) wait(ctx context.Context, wake time.Time) error {
 		}
 	}
 	if notifier != nil && ctx.Err() == nil && !notifier.Idle() {
-		if left := window - d.Clock.Now().Sub(d.recorded); left > 0 {
+		if left := d.window - d.Clock.Now().Sub(d.recorded); left > 0 {
 			d.Clock.Wait(ctx, left, nil)
 		}
 	}

@@ -17,7 +17,7 @@ type Ready struct {
 // A Command is a wish, for the driver to carry out.
 type Command struct {
 	Op   Op
-	Step StepName // Expand, Discard
+	Step StepName // Expand, Probe, Discard
 	Job  int      // Submit, Find, Terminate
 	// Last is set in a Find whose answer is final: a job that it does not find was
 	// never accepted.
@@ -29,10 +29,11 @@ type Command struct {
 type Op string
 
 const (
-	Expand    Op = "expand"    // evaluate the step; reads only. Answer: StepExpanded, or StepEnded with FAILED
+	Expand    Op = "expand"    // evaluate the step; reads only. Answer: StepExpanded, StepWaits, or StepEnded with FAILED
 	Submit    Op = "submit"    // submit the job. Answer: JobAccepted, JobRefused or JobInDoubt
 	Find      Op = "find"      // look whether the job was accepted. Answer: JobAccepted, or none; see Last
 	Terminate Op = "terminate" // end the job; asked for again until it has ended
+	Probe     Op = "probe"     // look for what the step waits for, when it is time to. Answer: StepGateOpened, StepEnded, or none
 	Survey    Op = "survey"    // of a recovered run: end the step's jobs of before, and find out what its tasks did. Answer: TasksEnded, or none
 	Sweep     Op = "sweep"     // list the run's jobs and end those it does not know, until nothing is alive. No answer; see unswept
 	Discard   Op = "discard"   // remove the temporary outputs of the step. Answer: OutputsDiscarded
@@ -49,6 +50,7 @@ func (r *Run) Ready(now time.Time) Ready {
 	if d.cancelling() {
 		return d.Ready
 	}
+	d.lates()
 	open := false
 	for _, s := range r.order {
 		if !s.status.Ended() {
@@ -126,8 +128,11 @@ const (
 // since it needs a result of one that was: no failure.
 const ReasonWhen = "when"
 
-// benign reports whether the step was skipped as its `when` says.
-func (s *stepState) benign() bool { return s.status == Skipped && s.reason == ReasonWhen }
+// benign reports whether the step was skipped as its `when` says, or as its `wait_for` does
+// when nothing came.
+func (s *stepState) benign() bool {
+	return s.status == Skipped && (s.reason == ReasonWhen || s.cause == CauseGate)
+}
 
 // rootCause names what made the step not succeed.
 func (s *stepState) rootCause() string {
@@ -207,17 +212,23 @@ func (d *decision) unexpanded(s *stepState) {
 	known := true
 	for _, dep := range s.deps {
 		ended := dep.status.Ended()
-		if ended && !dep.status.OK() && !dep.benign() && (dep.Kind == Whole || dep.exp == nil) {
+		if ended && !dep.status.OK() && !dep.benign() && (dep.Kind == Whole || dep.exp == nil || s.closed() && dep.barren()) {
 			d.event(Event{Kind: StepEnded, Step: s.Name, Status: skipOf(dep.status), Reason: "needs " + string(dep.Name), Cause: dep.rootCause()})
 			return
 		}
 		switch {
 		case ended:
+		case s.closed():
+			known = false
 		case dep.Need == NeedValues, dep.Need == NeedOrder && s.Reads, dep.exp == nil && dep.Need == NeedTasks:
 			known = false
 		}
 	}
-	if known {
+	switch {
+	case !known:
+	case s.closed():
+		d.gated(s)
+	default:
 		d.Commands = append(d.Commands, Command{Op: Expand, Step: s.Name})
 	}
 }

@@ -66,6 +66,8 @@ func (r *Run) redoFailed() []Event {
 		switch {
 		case s.exp == nil && !s.status.Ended():
 			continue
+		case s.exp == nil && s.benign() && !anew[s.at]: // what it waited for did not come
+			continue
 		case s.exp == nil, s.hasAbsent() && s.status.Ended() && !s.status.OK():
 			anew[s.at] = true
 		case !anew[s.at]:

@@ -27,6 +27,8 @@ type Run struct {
 	cause    string
 	results  []Result
 	cancel   *Event        // the wish to cancel, if there is one
+	late     time.Time     // when it was told that the run is late; zero: it was not
+	excused  bool          // it was over in time, and goes on after that: it is not told to be late
 	paused   *Pause        // nil: it is not
 	allowed  Money         // what somebody let the run cost in all; 0: nobody did
 	settled  Money         // what jobs have cost that are over
@@ -77,6 +79,7 @@ type stepState struct {
 	byKey   map[string]int
 	keys    *TaskKeys // of exp, once asked for; see taskKeys
 	base    int       // tries numbered so far, before the step was reset
+	gate    gateState
 
 	surveyed bool // of a recovered run, what its tasks did before is known; not in the log
 

@@ -28,6 +28,7 @@ func simulate(w *world, crashes int, at int) (run *engine.Run, problems []string
 	info := &engine.RunInfo{Run: simRun, Workflow: "sim", WorkDir: "/w", Executor: w.place()}
 	w.distance()
 	info.Limits = w.limits()
+	w.lateness(info)
 	w.log, w.synced = []engine.Event{{Seq: 1, At: w.now, Kind: engine.RunStarted, Info: info}}, 1
 	w.crashAt = at
 	for life := 0; ; life++ {
@@ -82,6 +83,7 @@ func (w *world) place() string {
 }
 
 func (w *world) driver() *engine.Driver {
+	clear(w.probed)
 	quiet := 2 * time.Minute
 	if w.bug == "jobs in doubt are submitted again at once" {
 		quiet = 0
@@ -114,6 +116,10 @@ func (w *world) driver() *engine.Driver {
 func (w *world) expect() map[string]engine.Status {
 	want := map[string]engine.Status{}
 	for _, s := range w.steps {
+		if w.vain(s, want) {
+			w.expectNone(s, want)
+			continue
+		}
 		failed, hurt, ran, off := 0, 0, 0, 0
 		for i := range s.size {
 			id := taskID(s.Name, i)
@@ -159,7 +165,10 @@ func (w *world) wholeOK(s *simStep, want map[string]engine.Status) bool {
 // is well.
 func (w *world) off(name engine.StepName, want map[string]engine.Status) bool {
 	s := w.step(name)
-	if s.when == 0 || s.size != 1 {
+	switch {
+	case w.vain(s, want) && !w.skips(s):
+		return false
+	case !w.skips(s) && (s.when == 0 || s.size != 1):
 		return false
 	}
 	for _, d := range s.Deps {
@@ -178,7 +187,7 @@ func (w *world) excused(s *simStep, i int, want map[string]engine.Status) bool {
 		switch {
 		case d.Kind != engine.Element, want[taskID(d.Step, i)] == engine.Succeeded, w.passable(up, i, want):
 		case up.when > 0 && i%up.when == 0: // it would not have run, but it waits like any other
-			return w.wholeOK(up, want) && w.excused(up, i, want)
+			return w.wholeOK(up, want) && !w.vain(up, want) && w.excused(up, i, want)
 		default:
 			return want[string(d.Step)] == engine.Succeeded
 		}
@@ -189,7 +198,7 @@ func (w *world) excused(s *simStep, i int, want map[string]engine.Status) bool {
 // passable reports whether task i of up is skipped by its own `when`, and all that it
 // would have waited for is well: what follows it goes on.
 func (w *world) passable(up *simStep, i int, want map[string]engine.Status) bool {
-	if up.when == 0 || i%up.when != 0 || !w.wholeOK(up, want) {
+	if up.when == 0 || i%up.when != 0 || !w.wholeOK(up, want) || w.vain(up, want) {
 		return false
 	}
 	for _, d := range up.Deps {
@@ -250,6 +259,7 @@ func (w *world) check(run *engine.Run) {
 		w.problem("cancelled with %v spent", run.Spent())
 	}
 	w.checkKnown(run)
+	w.checkLate(run)
 	w.checkStarts(run)
 	if w.cancelled || run.Cause() == engine.CauseBudget || w.wf.OnFailure == engine.CancelOnErr {
 		return
@@ -306,6 +316,7 @@ func report(t *testing.T, w *world, problems []string, how string) {
 // invariants of the submit protocol hold; in the end, every task has ended as it must.
 func TestSimulation(t *testing.T) {
 	pauses, removed, again, started, measured := 0, 0, 0, 0, 0
+	opened, timeouts, lates := 0, 0, 0
 	from, to := uint64(1), uint64(*simSeeds)
 	if *simSeed > 0 {
 		from, to = *simSeed, *simSeed
@@ -329,6 +340,7 @@ func TestSimulation(t *testing.T) {
 				w.check(run)
 			}
 			report(t, w, w.problems, "random crashes")
+			opened, timeouts, lates = opened+w.opened, timeouts+w.timeouts, lates+w.lates
 			pauses, started, measured = pauses+w.pauses, started+w.started, measured+w.measured
 			if w.files != nil {
 				removed, again = removed+w.files.removed, again+w.files.again
@@ -338,6 +350,9 @@ func TestSimulation(t *testing.T) {
 		if sums[0] != sums[1] && *simSeed == 0 {
 			t.Fatalf("seed %d: two runs of the same world differ", seed)
 		}
+	}
+	if *simSeed == 0 && min(opened, timeouts, lates) == 0 {
+		t.Errorf("%d gates opened, %d steps waited in vain, %d runs were late: not all was tested", opened, timeouts, lates)
 	}
 	if *simSeed == 0 && min(pauses, removed, again, started, measured) == 0 {
 		t.Errorf("%d runs were paused, %d temporary files removed, and %d made again, %d jobs seen to start, %d tasks measured: not all was tested",
@@ -484,7 +499,8 @@ func TestSimulationFindsPlantedBugs(t *testing.T) {
 		"acknowledges what it has not kept", "manifests are not found", "dependencies are dropped", "one try too many",
 		"strays are not listed", "a pause is forgotten", "not now is taken for never", "what is sent again has the wrong indices",
 		"nobody is said to read anything", "what is to be replaced is forgotten", "not now is taken for not there", "what is gone is not told",
-		"what was removed is said to be there",
+		"what was removed is said to be there", "files are seen too early", "not now is taken for there",
+		"that a gate opened is forgotten", "that it was told to be late is forgotten",
 	} {
 		t.Run(bug, func(t *testing.T) {
 			for seed := uint64(1); seed <= 300; seed++ {

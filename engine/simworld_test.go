@@ -29,6 +29,7 @@ type simStep struct {
 	values   bool // has a json output
 	when     int  // every when-th task is skipped by its `when`; 0: none
 	retry    engine.Retry
+	gate     *simGate // nil: it waits for nothing
 }
 
 type crash struct{ at string }
@@ -64,11 +65,16 @@ type world struct {
 	manifests map[string]*engine.Manifest
 
 	log       []engine.Event
-	synced    int  // events that survive a crash
-	pauses    int  // how often it was paused
-	started   int  // jobs that were seen STARTING
-	measured  int  // tasks of which it is known what they used
-	cancelled bool // somebody asked
+	synced    int                  // events that survive a crash
+	pauses    int                  // how often it was paused
+	started   int                  // jobs that were seen STARTING
+	measured  int                  // tasks of which it is known what they used
+	cancelled bool                 // somebody asked
+	probed    map[string]time.Time // when something was looked for last, since the driver came up
+	opened    int                  // gates that opened
+	timeouts  int                  // steps that waited in vain
+	late      time.Time            // when the run is late; zero: never
+	lates     int                  // how often it was told so
 
 	files *simFiles // nil: they are near
 
@@ -102,6 +108,7 @@ func newWorld(seed uint64) *world {
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: start, hash: h, trace: h, crashAt: -1,
 		visible: map[engine.JobID]time.Time{}, listed: map[engine.JobID]time.Time{}, begun: map[string]int{}, used: map[string]int{}, done: map[string]bool{},
 		again: map[string]bool{}, lost: map[string]bool{}, manifests: map[string]*engine.Manifest{},
+		probed: map[string]time.Time{},
 	}
 	w.local = w.rng.IntN(2) == 0
 	// Swarm: most seeds have few kinds of faults.
@@ -127,6 +134,7 @@ func newWorld(seed uint64) *world {
 	}
 	w.m = model.New(model.Config{Capacity: model.Capacity{VCPUs: float64(1 + w.rng.IntN(8)), MemoryMiB: 1 << 20}, Instance: "i-1"})
 	w.build()
+	w.gates()
 	return w
 }
 
@@ -303,9 +311,16 @@ func (w *world) Append(_ context.Context, _ engine.RunID, after int64, events ..
 		if w.bug == "acknowledges what it has not kept" && e.Kind == engine.JobAccepted {
 			back.JobID += "x"
 		}
+		if w.bug == "that a gate opened is forgotten" && e.Kind == engine.StepGateOpened {
+			back.Kind = engine.StepReset
+		}
+		if w.bug == "that it was told to be late is forgotten" && e.Kind == engine.RunLate {
+			back.Kind = engine.RunResumed
+		}
 		if w.bug == "a pause is forgotten" && e.Kind == engine.RunPaused {
 			back.Kind, back.Spent = engine.RunResumed, 0
 		}
+		w.checkGate(&e)
 		w.log = append(w.log, back)
 		w.recorded(&e)
 		if e.Kind == engine.StepReset {
@@ -453,6 +468,9 @@ func (w *world) checkLimits(step engine.StepName) {
 func (w *world) checkDeps(step engine.StepName, i int) {
 	for _, d := range w.step(step).Deps {
 		up := w.step(d.Step)
+		if w.skipped(up.Name) {
+			continue
+		}
 		for k := range up.size {
 			if d.Kind == engine.Element && k != i {
 				continue

@@ -56,6 +56,9 @@ const DefaultMemoryMiB = 2048
 type Consumable struct {
 	Resource string `json:"resource"` // name or ARN
 	Quantity int64  `json:"quantity"`
+	// Pool says that it is one of the workflow's pools. The embedded executor has those over
+	// all runs of a state file, and a task has it only while a try of it is under way.
+	Pool bool `json:"pool,omitempty"`
 }
 
 // Name returns the name of the resource, also where it is given by its ARN.

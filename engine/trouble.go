@@ -42,6 +42,7 @@ const (
 	opDescribe  = "describe"
 	opList      = "list"
 	opTerminate = "terminate"
-	opFiles     = "files"   // Files or Cache, not the executor
-	opMissing   = "missing" // no call: jobs are not known any more
+	opFiles     = "files"    // Files or Cache, not the executor
+	opProbe     = "wait_for" // Files, for what a step waits for
+	opMissing   = "missing"  // no call: jobs are not known any more
 )

@@ -19,6 +19,9 @@ func (s scope) RunTime() time.Time { return s.r.created }
 func (s scope) Step(name StepName) *StepView {
 	st := s.r.step(name)
 	if st == nil || st.exp == nil {
+		if st != nil && st.benign() { // what it waited for did not come: its tasks are not known
+			return &StepView{FanOut: st.FanOut, Size: 1, Task: func(int) TaskView { return TaskView{Status: Skipped} }}
+		}
 		return nil
 	}
 	return &StepView{FanOut: st.FanOut, Keys: st.exp.Keys, Size: st.exp.Size, Task: func(i int) TaskView {

@@ -21,6 +21,9 @@ type Workflow struct {
 	Budget      *Budget // nil: none
 	Infra       *Infra  // nil: it says nothing of AWS Batch itself
 	Notices     []*Notice
+	Schedules   []*Schedule // in source order
+	Expect      *Expect     // nil: nothing
+	Pools       []*Pool
 	Steps       []*Step
 	Outputs     []*WorkflowOutput
 }
@@ -88,6 +91,9 @@ type Step struct {
 	// Was are the names that the step had, the last one first. Its tasks have the results that
 	// they had under those: in cache keys, its name is the first one.
 	Was []StepName
+	// Gated is set when the step has wait_for blocks: what they say is to be there before its
+	// tasks are found out. See GateTemplate.
+	Gated bool
 	// Partial is set when some tasks may be missing with the step SUCCEEDED: it
 	// tolerates failures, or follows element by element a step that does. What gathers
 	// it is known only when it has ended.
