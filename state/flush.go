@@ -49,6 +49,12 @@ func (p *projection) flush(t *tx, before int64) error {
 	}
 	clear(p.results)
 	p.results = p.results[:0]
+	if p.over {
+		p.over = false
+		if _, err := t.exec("DELETE FROM entrusted WHERE run = ?", p.num); err != nil {
+			return err
+		}
+	}
 	if p.answered {
 		p.answered = false
 		if _, err := t.exec("UPDATE requests SET taken = ? WHERE run = ? AND taken IS NULL", t.now, p.num); err != nil {
@@ -61,11 +67,11 @@ func (p *projection) flush(t *tx, before int64) error {
 func (p *projection) flushRun(t *tx, before int64) error {
 	r, c := &p.run, &p.run.counts
 	n, err := t.exec(`UPDATE runs SET seq = ?, workflow = ?, version = ?, executor = ?, work_dir = ?,
-		status = ?, reason = ?, cause = ?, created = ?, started = ?, ended = ?,
+		status = ?, reason = ?, cause = ?, created = ?, started = ?, ended = ?, schedule = ?, slot = ?, cancelling = ?, late_at = ?, late = ?,
 		pending = ?, running = ?, succeeded = ?, failed = ?, skipped = ?, cancelled = ?, cached = ?
 		WHERE num = ? AND seq = ?`,
 		p.seq, r.info.Workflow, r.info.Version, r.info.Executor, r.info.WorkDir,
-		r.status.String(), r.reason, r.cause, r.created, orNull(r.started), orNull(r.ended),
+		r.status.String(), r.reason, r.cause, r.created, orNull(r.started), orNull(r.ended), r.schedule, orNull(r.slot), r.cancelling, orNull(r.lateAt), orNull(r.late),
 		int64(c[0]), int64(c[1]), int64(c[2]), int64(c[3]), int64(c[4]), int64(c[5]), int64(c[6]),
 		p.num, before)
 	if err == nil && n != 1 {

@@ -122,7 +122,17 @@ func everyEvent() []engine.Event {
 		engine.Event{Kind: engine.JobStarts, Job: 5, Started: []int64{7}},
 		engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 5, Tasks: engine.Upto(2), Outcome: engine.TaskSucceeded, Attempts: []int{5},
 			Started: []int64{1, 2}, Stopped: []int64{3, 4}, Memory: []int64{3 << 30, -64 << 20}, CPU: []int64{1234, 5}},
-		engine.Event{Kind: engine.TasksEnded, Step: "many", Job: 6, Tasks: engine.Upto(20), Outcome: engine.TaskSucceeded, Attempts: []int{1}, Memory: engine.Amounts(times)})
+		engine.Event{Kind: engine.TasksEnded, Step: "many", Job: 6, Tasks: engine.Upto(20), Outcome: engine.TaskSucceeded, Attempts: []int{1}, Memory: engine.Amounts(times)},
+		engine.Event{Kind: engine.RunStarted, Info: &engine.RunInfo{Run: "01knightly", Workflow: "nightly", WorkDir: "/work", Executor: "local",
+			Slot:   &engine.Slot{Schedule: "daily", Time: epoch, TimeZone: "Europe/Berlin", Backfill: true, Manual: true},
+			LateAt: epoch.Add(3 * time.Hour), LateFor: "should be over by 06:00 (Europe/Berlin)"}},
+		engine.Event{Kind: engine.StepWaits, Step: "load", Gate: &engine.Gate{Sensors: []engine.Sensor{
+			{Kind: engine.SensorS3, Target: "s3://lab/in/", Prefix: true, Count: 3, Every: time.Minute, Timeout: 6 * time.Hour, Skip: true, Pos: engine.Pos{File: "w.hcl", Line: 3, Column: 2}},
+			{Kind: engine.SensorFile, Target: "/data/*.csv", Pattern: true, Count: 1, Every: 10 * time.Second}}}},
+		engine.Event{Kind: engine.StepGateOpened, Step: "load", Reason: "3 objects under s3://lab/in/"},
+		engine.Event{Kind: engine.RunLate, Reason: "should be over by 06:00 (Europe/Berlin)"},
+		engine.Event{Kind: engine.StepExpanded, Step: "load", Expanded: &engine.Expanded{Size: 1, Groups: []*engine.TaskSpec{
+			{Command: []string{"load"}, Consumables: []engine.Consumable{{Resource: "db", Quantity: 1, Pool: true}}}}}})
 	for i := range events {
 		events[i].Seq = int64(i) + 1
 		events[i].At = epoch.Add(time.Duration(i) * 1001 * time.Millisecond)

@@ -40,17 +40,30 @@ type HeldError struct {
 	Since time.Time
 	Beat  time.Time // when it was last heard of
 	Here  bool      // it is on this host, and runs
-	now   time.Time
+	// Service says that it is the service, which drives the run among others.
+	Service bool
+	now     time.Time
 }
 
 func (e *HeldError) Error() string {
-	msg := fmt.Sprintf("run %s is being driven by process %d on %s since %s", e.Run, e.Owner.PID, e.Owner.Host,
-		e.Since.Local().Format("2006-01-02 15:04:05"))
+	msg := fmt.Sprintf("run %s is being driven by %s since %s", e.Run, e.Driver(), e.Since.Local().Format("2006-01-02 15:04:05"))
+	if e.Service {
+		return msg + "; cancel it, or wait until it is done"
+	}
 	if e.Here {
 		return msg + "; wait until it is done, or stop it first"
 	}
 	return msg + fmt.Sprintf(", last heard of %s ago; if it is gone for good, wait %s, or take the run over by force",
 		e.now.Sub(e.Beat).Round(time.Second), max(e.Beat.Add(MissedBeats*LeaseBeat).Sub(e.now), 0).Round(time.Second))
+}
+
+// Driver names the process for people.
+func (e *HeldError) Driver() string {
+	text := fmt.Sprintf("process %d on %s", e.Owner.PID, e.Owner.Host)
+	if e.Service {
+		return "the service, " + text
+	}
+	return text
 }
 
 // Acquire makes owner the driver of a run. A lease whose owner was on the same host
@@ -81,6 +94,9 @@ func (db *DB) acquire(ctx context.Context, run engine.RunID, owner Owner, force 
 			return held
 		}
 		l.num = num
+		if err := leavePools(t, num); err != nil {
+			return err
+		}
 		return t.get(`INSERT INTO leases (run, epoch, held, host, boot, pid, start, version, acquired, beat)
 			VALUES (?1, 1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)
 			ON CONFLICT (run) DO UPDATE SET epoch = epoch + 1, held = 1, host = excluded.host, boot = excluded.boot,
@@ -100,8 +116,10 @@ func (db *DB) holderFor(get getter, run engine.RunID, num int64, me Owner) (*Hel
 	e := &HeldError{Run: run, now: db.now().UTC()}
 	o := &e.Owner
 	var since, beat int64
-	err := get("SELECT host, boot, pid, start, version, acquired, beat FROM leases WHERE run = ? AND held = 1", []any{num},
-		&o.Host, &o.Boot, &o.PID, &o.Start, &o.Version, &since, &beat)
+	err := get(`SELECT host, boot, pid, start, version, acquired, beat, EXISTS (
+			SELECT 1 FROM terms t WHERE t.name = ? AND t.held = 1 AND t.host = l.host AND t.boot = l.boot AND t.pid = l.pid AND t.start = l.start)
+		FROM leases l WHERE run = ? AND held = 1`, []any{ServiceTerm, num},
+		&o.Host, &o.Boot, &o.PID, &o.Start, &o.Version, &since, &beat, &e.Service)
 	if isNoRows(err) {
 		return nil, nil
 	}
@@ -109,14 +127,8 @@ func (db *DB) holderFor(get getter, run engine.RunID, num int64, me Owner) (*Hel
 		return nil, err
 	}
 	e.Since, e.Beat = time.UnixMilli(since).UTC(), time.UnixMilli(beat).UTC()
-	if o.Host == me.Host && o.Boot == me.Boot {
-		e.Here = true
-		if !db.alive(o.PID, o.Start) {
-			return nil, nil
-		}
-		return e, nil
-	}
-	if e.now.Sub(e.Beat) > MissedBeats*LeaseBeat {
+	var lives bool
+	if e.Here, lives = db.lives(*o, me, e.Beat); !lives {
 		return nil, nil
 	}
 	return e, nil
@@ -134,6 +146,46 @@ func (db *DB) Holder(ctx context.Context, run engine.RunID) (held *HeldError, er
 		return err
 	})
 	return held, err
+}
+
+// Holders returns who drives the runs that have not ended, of those that somebody drives who is
+// alive: Holder for all of them, in one query.
+func (db *DB) Holders(ctx context.Context) (map[engine.RunID]*HeldError, error) {
+	var all []*HeldError
+	err := db.read(ctx, func(q reader) error {
+		rows, err := q.QueryContext(ctx, `SELECT r.id, l.host, l.boot, l.pid, l.start, l.version, l.acquired, l.beat, EXISTS (
+				SELECT 1 FROM terms t WHERE t.name = ? AND t.held = 1 AND t.host = l.host AND t.boot = l.boot AND t.pid = l.pid AND t.start = l.start)
+			FROM leases l JOIN runs r ON r.num = l.run WHERE l.held = 1 AND r.ended IS NULL`, ServiceTerm)
+		if err != nil {
+			return err
+		}
+		all, err = scanAll(rows, func(s scanner, v **HeldError) error {
+			e := &HeldError{now: db.now().UTC()}
+			var since, beat int64
+			err := s.Scan((*string)(&e.Run), &e.Owner.Host, &e.Owner.Boot, &e.Owner.PID, &e.Owner.Start, &e.Owner.Version, &since, &beat, &e.Service)
+			e.Since, e.Beat = time.UnixMilli(since).UTC(), time.UnixMilli(beat).UTC()
+			*v = e
+			return err
+		})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	me, here := Self(""), map[Owner]bool{} // most have the same owner: the service
+	held := map[engine.RunID]*HeldError{}
+	for _, e := range all {
+		lives, known := here[e.Owner]
+		if !known {
+			if e.Here, lives = db.lives(e.Owner, me, e.Beat); e.Here {
+				here[e.Owner] = lives
+			}
+		}
+		if e.Here = e.Here || known; lives {
+			held[e.Run] = e
+		}
+	}
+	return held, nil
 }
 
 // Run returns the run that is leased.
@@ -186,7 +238,10 @@ func (l *Lease) Renew(ctx context.Context) error { return l.db.write(ctx, l.conf
 // Release gives the lease back. It is no error if it is lost already.
 func (l *Lease) Release(ctx context.Context) error {
 	return l.db.write(ctx, func(t *tx) error {
-		_, err := t.exec("UPDATE leases SET held = 0 WHERE run = ? AND epoch = ?", l.num, l.epoch)
-		return err
+		n, err := t.exec("UPDATE leases SET held = 0 WHERE run = ? AND epoch = ?", l.num, l.epoch)
+		if err != nil || n == 0 {
+			return err
+		}
+		return leavePools(t, l.num)
 	})
 }

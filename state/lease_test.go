@@ -233,6 +233,12 @@ func TestRequests(t *testing.T) {
 		}
 	}
 	look(false)
+	// One of the process itself, such as of a service that drives the run.
+	if _, err := db.AddRequest(t.Context(), "run2", RequestCancel, "replaced"); err != nil {
+		t.Fatal(err)
+	}
+	look(true)
+	look(false)
 	must(t, db.Append(t.Context(), "run1", 1, expanded("align", 1, ""))) // our own
 	look(false)
 	value(cli.AddRequest(t.Context(), "run1", RequestCancel, "one"))(t)

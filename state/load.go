@@ -16,11 +16,11 @@ func findRun(t *tx, id engine.RunID) (*projection, error) {
 	c := &r.counts
 	var status string
 	err := t.get(`SELECT num, seq, workflow, version, executor, work_dir, status, reason, cause,
-			created, coalesce(started, 0), coalesce(ended, 0),
+			created, coalesce(started, 0), coalesce(ended, 0), schedule, coalesce(slot, 0), cancelling, coalesce(late_at, 0), coalesce(late, 0),
 			pending, running, succeeded, failed, skipped, cancelled, cached
 		FROM runs WHERE id = ?`, []any{string(id)},
 		&p.num, &p.seq, &r.info.Workflow, &r.info.Version, &r.info.Executor, &r.info.WorkDir, &status, &r.reason, &r.cause,
-		&r.created, &r.started, &r.ended, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6])
+		&r.created, &r.started, &r.ended, &r.schedule, &r.slot, &r.cancelling, &r.lateAt, &r.late, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6])
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"flow/engine"
 )
 
@@ -186,4 +188,42 @@ func TestLibcVersion(t *testing.T) {
 	if want == "" || have[libc] != want {
 		t.Errorf("%s is %q; %s %s needs exactly %q", libc, have[libc], sqlite, have[sqlite], want)
 	}
+}
+
+// TestMigrateNotices takes notices, and runs, of a file of version 4 along.
+func TestMigrateNotices(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flow.db")
+	all := migrations
+	t.Cleanup(func() { migrations = all })
+	migrations = all[:4]
+	must(t, os.WriteFile(path, nil, 0o600))
+	must(t, fill(path, true))
+	migrations = all
+	pool := value(sql.Open("sqlite", path))(t)
+	for _, query := range []string{
+		`INSERT INTO runs (num, id, workflow, version, executor, work_dir, dir, seq, status, created, ended) VALUES (1, 'run1', 'w', '', 'local', '/work', '/', 2, 'FAILED', 1, 2)`,
+		`INSERT INTO notices (id, run, seq, n, name, occasion, way, status, tries, made, due, held, ended, error, message) VALUES
+			('run1-2-1', 1, 2, 1, 'a', 'failed', '{"kind":"command"}', 'SENT', 1, 1000, 2000, 0, 3000, '', '{"id":1}'),
+			('run1-2-2', 1, 2, 2, 'b', 'failed', '{"kind":"command"}', 'PENDING', 2, 1000, 2000, 5, NULL, 'refused', NULL)`,
+	} {
+		value(pool.Exec(query))(t)
+	}
+	must(t, pool.Close())
+	db := mustOpen(t, path, Options{Now: newClock().now})
+	must(t, db.Check(t.Context()))
+	var got []string
+	for _, n := range value(db.Notices(t.Context(), NoticeFilter{}))(t) {
+		got = append(got, fmt.Sprint(n.ID, " ", n.Run, " ", n.Seq, " ", n.Status, " ", n.Tries, " ", n.Due.Unix(), " ", n.Held.UnixMilli(), " ", n.Error, string(n.Message)))
+	}
+	want := []string{`run1-2-1 run1 2 SENT 1 2 -62135596800000 {"id":1}`, "run1-2-2 run1 2 PENDING 2 2 5 refused"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if n := value(db.ClaimNotice(t.Context(), "run1", aMinute))(t); n == nil || n.ID != "run1-2-2" {
+		t.Errorf("claimed %+v", n)
+	}
+	if r := value(db.Run(t.Context(), "run1"))(t); r.Schedule != "" || r.Entrusted || r.Cancelling {
+		t.Errorf("run %+v", r)
+	}
+	scheduled(t, db, "daily")
 }

@@ -2,6 +2,7 @@ package state
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -14,9 +15,12 @@ import (
 // A Notice is a message that is to go out, or did: one way of a `notify` block, for one
 // event. It is there from the moment that the event is.
 type Notice struct {
-	ID       string // the same for every try
-	Run      engine.RunID
-	Seq      int64 // of the event
+	ID       string       // the same for every try
+	Run      engine.RunID // "": it tells of a slot
+	Seq      int64        // of the event
+	Schedule string       // full name, of the slot; "": it tells of a run
+	Slot     time.Time    // its time
+	Reason   string       // why it was missed
 	Name     string
 	Occasion engine.Occasion
 	Way      engine.NoticeWay
@@ -83,7 +87,9 @@ func setNotices(t *tx, num int64, rules string) error {
 
 // notice leaves the notices of an event, in its transaction.
 func (p *projection) notice(t *tx, seq int64, e *engine.Event) error {
-	if e.Kind != engine.RunEnded && e.Kind != engine.RunPaused {
+	switch e.Kind {
+	case engine.RunEnded, engine.RunPaused, engine.RunLate:
+	default:
 		return nil
 	}
 	var text string
@@ -108,6 +114,17 @@ func (p *projection) notice(t *tx, seq int64, e *engine.Event) error {
 	if err != nil {
 		return err
 	}
+	return leaveNotices(rules, occasions, func(n int, name string, on engine.Occasion, way string) error {
+		_, err := t.exec(`INSERT OR IGNORE INTO notices (id, run, seq, n, name, occasion, way, status, made, due)
+			VALUES (?, ?, ?, ?, ?, ?, ?, 'PENDING', ?, ?)`,
+			fmt.Sprintf("%s-%d-%d", p.id, seq, n), p.num, seq, int64(n), name, string(on), way, t.now, t.now)
+		return err
+	})
+}
+
+// leaveNotices calls leave for each way, counted from 1, of each rule that wants to be told of
+// one of the occasions.
+func leaveNotices(rules []*engine.Notice, occasions []engine.Occasion, leave func(n int, name string, on engine.Occasion, way string) error) error {
 	n := 0
 	for _, r := range rules {
 		on := r.Wants(occasions)
@@ -120,14 +137,36 @@ func (p *projection) notice(t *tx, seq int64, e *engine.Event) error {
 			if err != nil {
 				return err
 			}
-			if _, err := t.exec(`INSERT OR IGNORE INTO notices (id, run, seq, n, name, occasion, way, status, made, due)
-				VALUES (?, ?, ?, ?, ?, ?, ?, 'PENDING', ?, ?)`,
-				fmt.Sprintf("%s-%d-%d", p.id, seq, n), p.num, seq, int64(n), r.Name, string(on), string(how), t.now, t.now); err != nil {
+			if err := leave(n, r.Name, on, string(how)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// noticeMissed leaves the notices of a slot that was missed, in the transaction that says so.
+func noticeMissed(t *tx, schedule int64, slot time.Time, reason string) error {
+	var text, full string
+	// Names may have - in them, and no +.
+	if err := t.get("SELECT rules, workflow || '+' || name FROM schedules WHERE id = ?", []any{schedule}, &text, &full); err != nil {
+		return err
+	}
+	var rules []*engine.Notice
+	if err := json.Unmarshal([]byte(text), &rules); err != nil {
+		return fmt.Errorf("the notices of schedule %d: %w", schedule, err)
+	}
+	at := slot.UnixMilli()
+	when := slot.UTC().Format("20060102T1504")
+	if rest := at % 60_000; rest != 0 { // somebody asked for it, maybe twice in a minute
+		when += fmt.Sprintf("%05d", rest)
+	}
+	return leaveNotices(rules, []engine.Occasion{engine.OnMissed}, func(n int, name string, on engine.Occasion, way string) error {
+		_, err := t.exec(`INSERT OR IGNORE INTO notices (id, schedule, slot, reason, n, name, occasion, way, status, made, due)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'PENDING', ?, ?)`,
+			fmt.Sprintf("%s-%s-%d", full, when, n), schedule, at, reason, int64(n), name, string(on), way, t.now, t.now)
+		return err
+	})
 }
 
 // failedBefore reports whether what ended last before event seq had failed: this run, before
@@ -160,14 +199,18 @@ func (p *projection) failedBefore(t *tx, seq int64) (bool, error) {
 }
 
 // noticeColumns are what scanNotice reads.
-const noticeColumns = `n.id, r.id, n.seq, n.name, n.occasion, n.way, n.status, n.tries, n.made, n.due, n.held, coalesce(n.ended, 0), n.error, coalesce(n.message, '')`
+const noticeColumns = `n.id, coalesce(r.id, ''), coalesce(n.seq, 0), coalesce(c.workflow || '/' || c.name, ''), n.slot, n.reason, n.name, n.occasion, n.way, n.status, n.tries, n.made, n.due, n.held, coalesce(n.ended, 0), n.error, coalesce(n.message, '')`
+
+const noticeTables = " FROM notices n LEFT JOIN runs r ON r.num = n.run LEFT JOIN schedules c ON c.id = n.schedule"
 
 func scanNotice(s scanner, n *Notice) error {
 	var way, message string
 	var made, due, held, ended int64
-	if err := s.Scan(&n.ID, &n.Run, &n.Seq, &n.Name, &n.Occasion, &way, &n.Status, &n.Tries, &made, &due, &held, &ended, &n.Error, &message); err != nil {
+	var slot sql.NullInt64
+	if err := s.Scan(&n.ID, &n.Run, &n.Seq, &n.Schedule, &slot, &n.Reason, &n.Name, &n.Occasion, &way, &n.Status, &n.Tries, &made, &due, &held, &ended, &n.Error, &message); err != nil {
 		return err
 	}
+	n.Slot = timeOf(slot)
 	n.Made, n.Due = time.UnixMilli(made).UTC(), time.UnixMilli(due).UTC()
 	if held != 0 {
 		n.Held = time.UnixMilli(held).UTC()
@@ -212,8 +255,8 @@ func (db *DB) Notices(ctx context.Context, f NoticeFilter) (out []Notice, err er
 		limit = f.Limit
 	}
 	err = db.read(ctx, func(q reader) error {
-		rows, err := q.QueryContext(ctx, "SELECT "+noticeColumns+" FROM notices n JOIN runs r ON r.num = n.run WHERE "+where+
-			" ORDER BY n.made DESC, n.run DESC, n.seq DESC, n.n LIMIT ?", append(args, limit)...)
+		rows, err := q.QueryContext(ctx, "SELECT "+noticeColumns+noticeTables+" WHERE "+where+
+			" ORDER BY n.made DESC, n.run DESC, n.seq DESC, n.slot DESC, n.n LIMIT ?", append(args, limit)...)
 		if err != nil {
 			return err
 		}
@@ -261,7 +304,7 @@ func (db *DB) NextNotice(ctx context.Context, of engine.RunID) (due time.Time, e
 func (db *DB) ClaimNotice(ctx context.Context, of engine.RunID, hold func(*engine.NoticeWay) time.Duration) (*Notice, error) {
 	var n *Notice
 	err := db.write(ctx, func(t *tx) error {
-		rows, err := t.query("SELECT "+noticeColumns+" FROM notices n JOIN runs r ON r.num = n.run WHERE n.status = 'PENDING' AND "+noticeDue+" <= ?2 AND "+
+		rows, err := t.query("SELECT "+noticeColumns+noticeTables+" WHERE n.status = 'PENDING' AND "+noticeDue+" <= ?2 AND "+
 			noticeHeld+" <= ?2 AND "+noticeOf+" ORDER BY n.due, n.made, n.n LIMIT 1", string(of), t.now)
 		if err != nil {
 			return err

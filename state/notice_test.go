@@ -22,7 +22,7 @@ var oncall = &engine.Notice{
 	},
 }
 
-var diary = &engine.Notice{Name: "log", On: []engine.Occasion{engine.OnSucceeded}, Ways: []engine.NoticeWay{{Kind: engine.WayCommand, Argv: []string{"log"}}}}
+var diary = &engine.Notice{Name: "log", On: []engine.Occasion{engine.OnSucceeded, engine.OnLate, engine.OnMissed}, Ways: []engine.NoticeWay{{Kind: engine.WayCommand, Argv: []string{"log"}}}}
 
 func aMinute(*engine.NoticeWay) time.Duration { return time.Minute }
 
@@ -61,6 +61,7 @@ func TestNoticesOfEvents(t *testing.T) {
 		{name: "cancelled", events: []engine.Event{ends(engine.Cancelled, "user")}},
 		{name: "succeeded", events: []engine.Event{ends(engine.Succeeded, "")}, want: []string{"r-2-3 log succeeded command"}},
 		{name: "succeeded as before", before: engine.Succeeded, events: []engine.Event{ends(engine.Succeeded, "")}, want: []string{"r-2-3 log succeeded command"}},
+		{name: "late, and over", events: []engine.Event{{At: epoch, Kind: engine.RunLate}, ends(engine.Cancelled, "")}, want: []string{"r-2-3 log late command"}},
 		{
 			name: "recovered", before: engine.Failed, events: []engine.Event{ends(engine.Succeeded, "")},
 			want: []string{"r-2-3 log succeeded command", "r-2-2 oncall recovered command", "r-2-1 oncall recovered slack"},

@@ -30,6 +30,7 @@ type projection struct {
 	results   []result
 	families  []familyRow
 	answered  bool // requests are
+	over      bool // the run ended, so nobody needs to drive it
 }
 
 type runState struct {
@@ -38,6 +39,11 @@ type runState struct {
 	reason, cause           string
 	created, started, ended int64
 	counts                  Counts
+	schedule                string // what started it, in the workflow; "": none did
+	slot                    int64
+	cancelling              bool
+	lateAt                  int64 // by when it should be over; 0: nothing says so
+	late                    int64 // since when it is late, once that was told
 }
 
 type stepState struct {
@@ -161,18 +167,30 @@ func (p *projection) apply(t *tx, seq int64, e *engine.Event) error {
 			return fmt.Errorf("has no info, is not the first, or is of another run")
 		}
 		p.run = runState{info: *e.Info, created: at, counts: p.run.counts}
+		if s := e.Info.Slot; s != nil {
+			p.run.schedule, p.run.slot = s.Schedule, s.Time.UnixMilli()
+		}
+		if !e.Info.LateAt.IsZero() {
+			p.run.lateAt = e.Info.LateAt.UnixMilli()
+		}
 		return nil
 	case engine.CancelRequested:
-		p.answered, p.run.reason = true, "" // a run that is being cancelled is not paused
+		p.answered, p.run.cancelling, p.run.reason = true, true, "" // a run that is being cancelled is not paused
 		return nil
 	case engine.RunEnded:
 		if !e.Status.Ended() {
 			return fmt.Errorf("a run cannot end %s", e.Status)
 		}
 		p.run.status, p.run.reason, p.run.cause, p.run.ended = e.Status, e.Reason, e.Cause, at
-		p.answered = true
+		p.answered, p.run.cancelling, p.over = true, false, true
+		return nil
+	case engine.RunLate:
+		if p.run.late = p.run.lateAt; p.run.late == 0 {
+			p.run.late = at
+		}
 		return nil
 	case engine.RunReopened:
+		p.over = false
 		p.run.status, p.run.reason, p.run.cause, p.run.ended = engine.Running, "", "", 0
 	}
 	if p.run.status == engine.Pending {

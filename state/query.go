@@ -40,20 +40,37 @@ type Run struct {
 	Started  time.Time // zero: nobody has driven it yet
 	Ended    time.Time // zero: it has not ended
 	Tasks    Counts    // of the steps whose tasks are known
+
+	Schedule   string    // the full name of what started it: nightly/daily; "": no schedule did
+	Slot       time.Time // for which slot
+	Cancelling bool      // it is to be cancelled, and not over
+	LateAt     time.Time // by when it should be over; zero: nothing says so
+	Late       time.Time // since when it is late, once that was told; zero: it was not
+	Entrusted  bool      // the service is to drive it
 }
 
-const runColumns = `id, workflow, version, executor, work_dir, dir, params, seq, status, reason, cause, created, started, ended,
-	pending, running, succeeded, failed, skipped, cancelled, cached`
+var runColumns = strings.Join(runColumnNames, ", ") + ", num IN (SELECT run FROM entrusted)"
 
-func scanRun(s scanner, r *Run) error {
+var runColumnNames = []string{"id", "workflow", "version", "executor", "work_dir", "dir", "params", "seq", "status", "reason", "cause",
+	"created", "started", "ended", "pending", "running", "succeeded", "failed", "skipped", "cancelled", "cached",
+	"schedule", "slot", "cancelling", "late_at", "late"}
+
+func scanRun(s scanner, r *Run) error { return scanRunAnd(s, r) }
+
+// scanRunAnd reads a row of runColumns, and what follows them.
+func scanRunAnd(s scanner, r *Run, more ...any) error {
 	var status string
 	var params sql.NullString
-	var created, started, ended sql.NullInt64
+	var created, started, ended, slot, lateAt, late sql.NullInt64
 	c := &r.Tasks
-	if err := s.Scan(&r.ID, &r.Workflow, &r.Version, &r.Executor, &r.WorkDir, &r.Dir, &params, &r.Seq, &status, &r.Reason, &r.Cause,
-		&created, &started, &ended, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6]); err != nil {
+	if err := s.Scan(append([]any{&r.ID, &r.Workflow, &r.Version, &r.Executor, &r.WorkDir, &r.Dir, &params, &r.Seq, &status, &r.Reason, &r.Cause,
+		&created, &started, &ended, &c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &r.Schedule, &slot, &r.Cancelling, &lateAt, &late, &r.Entrusted}, more...)...); err != nil {
 		return err
 	}
+	if r.Schedule != "" {
+		r.Schedule = r.Workflow + "/" + r.Schedule
+	}
+	r.Slot, r.LateAt, r.Late = timeOf(slot), timeOf(lateAt), timeOf(late)
 	if params.Valid {
 		r.Params = json.RawMessage(params.String)
 	}
@@ -64,6 +81,7 @@ func scanRun(s scanner, r *Run) error {
 // RunFilter says which runs are wanted. The zero value wants all.
 type RunFilter struct {
 	Workflow string
+	Schedule string          // full name: those that it started; "": all
 	Status   []engine.Status // any of them; nil: all
 	Since    time.Time       // created then or later
 	Limit    int             // at most so many; 0: all
@@ -74,6 +92,10 @@ func (db *DB) Runs(ctx context.Context, f RunFilter) ([]Run, error) {
 	w := where{}
 	if f.Workflow != "" {
 		w.add("workflow = ?", f.Workflow)
+	}
+	if f.Schedule != "" {
+		workflow, name, _ := strings.Cut(f.Schedule, "/")
+		w.add("workflow = ? AND schedule = ? AND schedule <> ''", workflow, name)
 	}
 	if len(f.Status) > 0 {
 		w.in("status", statusNames(f.Status))

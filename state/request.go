@@ -34,6 +34,9 @@ func (db *DB) AddRequest(ctx context.Context, run engine.RunID, kind, reason str
 			SELECT ?1, coalesce(max(seq), 0) + 1, ?2, ?3, ?4 FROM requests WHERE run = ?1 RETURNING seq`,
 			[]any{num, kind, reason, t.now}, &r.Seq)
 	})
+	if err == nil {
+		db.wishes.Add(1)
+	}
 	return r, err
 }
 
@@ -59,6 +62,19 @@ func (db *DB) Requests(ctx context.Context, run engine.RunID, after int64) ([]Re
 	return out, err
 }
 
+// Wished returns the runs whose drivers have pending wishes.
+func (db *DB) Wished(ctx context.Context) (runs []engine.RunID, err error) {
+	err = db.read(ctx, func(q reader) error {
+		rows, err := q.QueryContext(ctx, "SELECT DISTINCT r.id FROM requests w JOIN runs r ON r.num = w.run WHERE w.taken IS NULL AND r.ended IS NULL")
+		if err != nil {
+			return err
+		}
+		runs, err = scanAll(rows, func(s scanner, run *engine.RunID) error { return s.Scan((*string)(run)) })
+		return err
+	})
+	return runs, err
+}
+
 // DropRequests forgets the pending wishes to the driver of a run, as a user does who
 // resumes it.
 func (db *DB) DropRequests(ctx context.Context, run engine.RunID) error {
@@ -72,8 +88,8 @@ func (db *DB) DropRequests(ctx context.Context, run engine.RunID) error {
 	})
 }
 
-// Changed reports whether another process has written since the call that returned
-// last; 0 at first. It reads no table, so a driver can ask several times a second.
+// Changed reports whether another process has written, or db itself has left a wish, since the
+// call that returned last; 0 at first. It reads no table, so a driver can ask several times a second.
 func (db *DB) Changed(ctx context.Context, last int64) (now int64, changed bool, err error) {
 	if db.readOnly {
 		err = db.read(ctx, func(q reader) error {
@@ -94,7 +110,7 @@ func (db *DB) Changed(ctx context.Context, last int64) (now int64, changed bool,
 	if err := t.get("PRAGMA data_version", nil, &version); err != nil {
 		return last, false, db.explain(err)
 	}
-	now = db.opened<<32 | version
+	now = db.opened<<32 + version + db.wishes.Load() // all of them only grow
 	return now, now != last, nil
 }
 

@@ -22,6 +22,8 @@ type NewRun struct {
 	// Params is JSON that the caller wants back from Run.Params; nil: nothing.
 	Params  json.RawMessage
 	Notices []*engine.Notice // whom it tells of what happens to it
+	Slot    *SlotClaim       // what it is started for; nil: for nothing
+	Entrust bool             // the service is to drive it
 	// Created is when a run was created of which nothing but its files was left; zero: now.
 	Created time.Time
 }
@@ -40,7 +42,8 @@ type StepInfo struct {
 
 // CreateRun makes a run: it stores the bytes of its workflow, so that resuming it never
 // depends on an edited file, and appends RunStarted, with the time of its creation, as its
-// first event. engine.ErrConflict (wrapped) if there is a run of that id.
+// first event. engine.ErrConflict (wrapped) if there is a run of that id, or r.Slot does not
+// wait for one: of all who want to start a run for a slot, one does.
 func (db *DB) CreateRun(ctx context.Context, r NewRun) error {
 	if r.Info.Run == "" {
 		return errors.New("a run without an id cannot be created")
@@ -58,6 +61,16 @@ func (db *DB) CreateRun(ctx context.Context, r NewRun) error {
 		p, err := newRun(t, r.Info.Run, r)
 		if err != nil {
 			return err
+		}
+		if r.Slot != nil {
+			if err := r.Slot.take(t, p.id); err != nil {
+				return err
+			}
+		}
+		if r.Entrust {
+			if err := entrust(t, p.num); err != nil {
+				return err
+			}
 		}
 		for i, s := range r.Sources {
 			sum := sha256.Sum256(s.Bytes)
@@ -193,6 +206,8 @@ func (p *projection) delete(t *tx) error {
 		"DELETE FROM notices WHERE run = ?",
 		"DELETE FROM notice_rules WHERE run = ?",
 		"DELETE FROM leases WHERE run = ?",
+		"DELETE FROM entrusted WHERE run = ?",
+		"DELETE FROM pool_holds WHERE run = ?",
 		`DELETE FROM blobs WHERE sum IN (SELECT sum FROM sources WHERE run = ?1)
 			AND NOT EXISTS (SELECT 1 FROM sources s WHERE s.sum = blobs.sum AND s.run <> ?1)`,
 		"DELETE FROM sources WHERE run = ?",

@@ -66,9 +66,11 @@ type DB struct {
 	readers *sql.DB // nil: reads go through the writer
 	writers *sql.DB // at most one connection; nil: read-only
 
+	queue  queue         // of calls that write
 	turn   chan struct{} // holds a token; who took it may use what follows
 	w      *writer       // nil: to be opened
 	opened int64         // how often w was
+	wishes atomic.Int64  // how many this process has left
 	runs   map[engine.RunID]*projection
 	closed bool
 
@@ -203,10 +205,12 @@ func (db *DB) take(ctx context.Context) error {
 	}
 	if db.closed {
 		db.give()
-		return fmt.Errorf("state %s is closed", db.path)
+		return db.errClosed()
 	}
 	return nil
 }
+
+func (db *DB) errClosed() error { return fmt.Errorf("state %s is closed", db.path) }
 
 func (db *DB) give() { db.turn <- struct{}{} }
 
@@ -289,39 +293,4 @@ func getterOf(ctx context.Context, q reader) getter {
 	return func(query string, args []any, dest ...any) error {
 		return q.QueryRowContext(ctx, query, args...).Scan(dest...)
 	}
-}
-
-// write runs fn in a transaction. If fn fails, nothing of it is stored. If the commit
-// fails, nobody knows: the error is ErrOutcomeUnknown. A context that ends stops the
-// wait for the lock, not a transaction that has begun.
-func (db *DB) write(ctx context.Context, fn func(*tx) error) error {
-	if db.readOnly {
-		return &Error{Path: db.path, What: ErrReadOnly, Advice: "it was opened for reading only"}
-	}
-	if err := db.take(ctx); err != nil {
-		return err
-	}
-	defer db.give()
-	w, err := db.writer(ctx)
-	if err != nil {
-		return db.explain(err)
-	}
-	if _, err := (&tx{ctx: ctx, w: w}).exec("BEGIN IMMEDIATE"); err != nil {
-		db.discard() // it may have begun before the context ended
-		return db.explain(err)
-	}
-	t := &tx{ctx: context.WithoutCancel(ctx), w: w, now: db.now().UnixMilli(), taskRows: db.taskRows}
-	if err := fn(t); err != nil {
-		clear(db.runs)
-		if _, undo := t.exec("ROLLBACK"); undo != nil || primary(err) == codeIOErr {
-			db.discard()
-		}
-		return db.explain(err)
-	}
-	if _, err := t.exec("COMMIT"); err != nil {
-		db.discard()
-		return &Error{Path: db.path, What: ErrOutcomeUnknown, Advice: db.advice(err), Err: err}
-	}
-	db.commits.Add(1)
-	return nil
 }
