@@ -52,6 +52,7 @@ type workflowConfig struct {
 	args     args
 	defaults *stepConfig  // nil: no such block; its name is ""
 	budget   *blockConfig // nil: none
+	expect   *blockConfig // nil: none
 }
 
 type localConfig struct {
@@ -75,6 +76,7 @@ type stepConfig struct {
 	container *containerConfig
 	retry     *retryConfig
 	tolerate  *blockConfig
+	sensors   []*sensorConfig
 	dependsOn []stepRef
 
 	// What follows from the above.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -27,11 +26,7 @@ func (t *task) setConsumables(a *arg) {
 	for _, e := range entries {
 		list = t.consumable(a, e, list)
 	}
-	if len(list) > maxConsumables {
-		t.errorf(a.expr.Range(), "There are %d consumable resources; AWS Batch takes %d of a job.", len(list), maxConsumables)
-	}
-	slices.SortFunc(list, func(x, y engine.Consumable) int { return strings.Compare(x.Resource, y.Resource) })
-	t.spec.Consumables = list
+	t.putConsumables(a, list)
 }
 
 // consumable puts an entry into list.
@@ -42,6 +37,10 @@ func (t *task) consumable(a *arg, e entry, list []engine.Consumable) []engine.Co
 		return list
 	}
 	c := engine.Consumable{Resource: e.key}
+	if slices.Contains(t.ev.p.poolNames(), c.Name()) {
+		t.errorf(key, "%s is a pool. Write: pools = { %s = 1 }.", c.Name(), c.Name())
+		return list
+	}
 	at := slices.IndexFunc(list, func(o engine.Consumable) bool { return o.Name() == c.Name() })
 	if at >= 0 && list[at].Resource != e.key {
 		t.errorf(key, "The consumable resource %s is there twice: as %s and as %s. Remove one.", c.Name(), list[at].Resource, e.key)

@@ -45,13 +45,15 @@ func (d *decoder) file(file *hcl.File) {
 			d.outputBlock(b)
 		case "moved":
 			d.movedBlock(b)
-		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable:
+		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable, kindPool:
 			d.infraBlock(b)
 		case "notify":
 			d.notifyBlock(b)
+		case "schedule":
+			d.scheduleBlock(b)
 		default:
 			d.errorf(b.DefRange, "Block not supported yet",
-				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, moved, notify, %s.", b.Type, list(infraKinds, "and"))
+				"%s blocks come in a later version of flow; this one knows workflow, variable, locals, step, output, moved, notify, schedule, %s.", b.Type, list(infraKinds, "and"))
 			d.hideLabels(b.Labels)
 		}
 	}
@@ -95,7 +97,7 @@ func (d *decoder) hideText(src []byte) {
 			continue
 		}
 		switch {
-		case fields[0] == "step", fields[0] == "variable", isInfra(fields[0]):
+		case fields[0] == "step", fields[0] == "variable", fields[0] == kindPool, isInfra(fields[0]):
 			d.p.lost.hidden[strings.Trim(fields[1], `"{`)] = true
 		case fields[0] == "locals":
 			d.p.lost.anyLocals = true
@@ -172,12 +174,15 @@ func (d *decoder) workflowBlock(b *hcl.Block) {
 	w := &workflowConfig{name: b.Labels[0], rng: b.DefRange}
 	d.name(b, w.name, b.LabelRanges[0])
 	var blocks hcl.Blocks
-	w.args, blocks, _ = d.block(b.Body, workflowArgs, hcl.BlockHeaderSchema{Type: "defaults"}, hcl.BlockHeaderSchema{Type: "budget"})
+	w.args, blocks, _ = d.block(b.Body, workflowArgs, hcl.BlockHeaderSchema{Type: "defaults"}, hcl.BlockHeaderSchema{Type: "budget"}, hcl.BlockHeaderSchema{Type: "expect"})
 	if def := d.only(blocks, "defaults"); def != nil {
 		w.defaults = d.defaultsBlock(def)
 	}
 	if b := d.only(blocks, "budget"); b != nil {
 		w.budget = d.budgetBlock(b)
+	}
+	if b := d.only(blocks, "expect"); b != nil {
+		w.expect = d.expectBlock(b)
 	}
 	d.p.workflow = w
 }

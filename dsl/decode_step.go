@@ -30,7 +30,7 @@ func (d *decoder) defaultsBlock(b *hcl.Block) *stepConfig {
 	}
 	allowed := blocks[:0:0]
 	for _, blk := range blocks {
-		if blk.Type == "output" || blk.Type == "matrix" {
+		if blk.Type == "output" || blk.Type == "matrix" || blk.Type == "wait_for" {
 			d.errorf(blk.DefRange, "Not possible in defaults", "%q belongs to one step; move it there.", blk.Type)
 			continue
 		}
@@ -77,6 +77,11 @@ func (s *stepConfig) each(f func(*arg)) {
 // everything calls f for every argument of s, with those of outputs and matrix.
 func (s *stepConfig) everything(f func(*arg)) {
 	s.each(f)
+	for _, c := range s.sensors {
+		for _, a := range c.args {
+			f(a)
+		}
+	}
 	for _, o := range s.outputs {
 		if o.path != nil {
 			f(o.path)
@@ -142,6 +147,11 @@ func (d *decoder) stepParts(s *stepConfig, blocks hcl.Blocks) {
 		s.tolerate = &blockConfig{b.DefRange, as}
 		if as.get("failed") == nil && !diags.HasErrors() {
 			d.errorf(b.DefRange, "Missing required argument", "Say how many tasks may fail: failed = 3, or failed = \"1%%\".")
+		}
+	}
+	for _, b := range blocks {
+		if b.Type == "wait_for" {
+			d.sensorBlock(s, b)
 		}
 	}
 	if b := d.only(blocks, "retry"); b != nil {

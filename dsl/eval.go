@@ -32,6 +32,8 @@ type evaluator struct {
 	// totals tell how much there is of consumable resources, by name in AWS, as far as it is
 	// known.
 	totals map[string]int64
+	// publishTo is that of the RunContext.
+	publishTo string
 }
 
 // pathText returns a path as a value.

@@ -82,7 +82,9 @@ func (p *Program) checkInfra(ev *evaluator, sketch bool) (*engine.Infra, hcl.Dia
 		return nil, nil
 	}
 	r := &infraReader{ev: ev, sketch: sketch, envs: map[string]*engine.ComputeEnvironment{}, names: map[string]*infraConfig{}}
-	first := func(c *infraConfig) bool { return c.kind == kindEnvironment || c.kind == kindConsumable } // the others look at them
+	first := func(c *infraConfig) bool {
+		return c.kind == kindEnvironment || c.kind == kindConsumable || c.kind == kindPool
+	} // the others look at them
 	for _, c := range p.infra {
 		if first(c) {
 			r.read(c)
@@ -123,6 +125,12 @@ func (r *infraReader) read(c *infraConfig) {
 		if c.Name != "" && b.known["total_quantity"] {
 			r.ev.setTotal(c.Name, c.Total)
 		}
+	case kindPool:
+		c := b.pool(blk)
+		r.out.Consumables = append(r.out.Consumables, c)
+		if b.known["slots"] {
+			r.ev.setTotal(c.Name, c.Total)
+		}
 	}
 	r.diags = append(r.diags, t.diags...)
 }
@@ -132,7 +140,11 @@ func (r *infraReader) unique(b *infraBlock, blk *engine.Block) {
 	if blk.Name == "" {
 		return
 	}
-	id := b.c.kind + " " + blk.Name
+	kind := b.c.kind
+	if kind == kindPool {
+		kind = kindConsumable
+	}
+	id := kind + " " + blk.Name
 	first := r.names[id]
 	if first == nil {
 		r.names[id] = b.c
@@ -145,7 +157,7 @@ func (r *infraReader) unique(b *infraBlock, blk *engine.Block) {
 		}
 	}
 	b.diags = append(b.diags, errorf(rng, "Duplicate name", "In an account and region there is one %s %q, and %s, at %s:%d, is that one. Give one of them another name.",
-		infraNouns[b.c.kind], blk.Name, first.reference(), first.rng.Filename, first.rng.Start.Line))
+		infraNouns[kind], blk.Name, first.reference(), first.rng.Filename, first.rng.Start.Line))
 }
 
 // An infraBlock is a block about AWS Batch itself, or one in it, that is being evaluated.

@@ -29,6 +29,7 @@ var infraNouns = map[string]string{
 	kindDefinition:  "job definition",
 	kindPolicy:      "scheduling policy",
 	kindConsumable:  "consumable resource",
+	kindPool:        "pool",
 }
 
 // infraArgs are the arguments of each kind: those of AWS's API in snake case.
@@ -93,6 +94,7 @@ var infraArgs = map[string]blockSpec{
 		{name: "resource_type"},
 		{name: "tags"},
 	},
+	kindPool: poolArgs,
 }
 
 // An infraPart is a kind of block in a block about AWS Batch itself.

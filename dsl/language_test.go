@@ -12,6 +12,9 @@ import (
 func TestLanguageExamples(t *testing.T) {
 	testExamples(t, "language.md", 6)
 	testExamples(t, "infra-blocks.md", 1)
+	testExamples(t, "pools.md", 1)
+	testExamples(t, "sensors.md", 1)
+	testExamples(t, "schedules.md", 1)
 }
 
 // testExamples checks the examples of a page, of which there are so many at least.

@@ -141,6 +141,9 @@ func (p *Program) build() *engine.Workflow {
 	for _, s := range p.steps {
 		wf.Steps = append(wf.Steps, p.buildStep(s))
 	}
+	for _, s := range p.schedules {
+		wf.Schedules = append(wf.Schedules, s.schedule)
+	}
 	for _, o := range p.outputs {
 		wf.Outputs = append(wf.Outputs, &engine.WorkflowOutput{
 			Name: o.name, Description: o.description, Sensitive: o.sensitive, Pos: posOf(o.rng),
@@ -157,6 +160,7 @@ func (p *Program) buildStep(s *stepConfig) *engine.Step {
 		Deps:    s.deps,
 		Partial: s.partial,
 		Was:     s.was,
+		Gated:   len(s.sensors) > 0,
 	}
 	if a := s.args.get("inputs"); a != nil {
 		es.Reads, es.InputsPos = true, posOf(a.rng)

@@ -77,6 +77,24 @@ func noticeWays() string {
 	return list(names, "or")
 }
 
+// Notices returns the notices as far as these values of variables decide them, for what is told
+// without a run: a slot that is missed. Ways that need other values are left out.
+func (p *Program) Notices(in VarInput) (all []*engine.Notice) {
+	wf, _ := p.Sketch(in, RunContext{})
+	for _, n := range wf.Notices {
+		n.Ways = slices.DeleteFunc(n.Ways, func(w engine.NoticeWay) bool { return !leads(&w) })
+		if len(n.On) > 0 && len(n.Ways) > 0 {
+			all = append(all, n)
+		}
+	}
+	return all
+}
+
+// leads reports whether it is known where a way leads.
+func leads(w *engine.NoticeWay) bool {
+	return w.URL != engine.Told{} || w.Topic != "" || len(w.Argv) > 0 && !slices.Contains(w.Argv, "") || w.Server != "" && len(w.To) > 0
+}
+
 // checkNotices evaluates the notices, as far as values are known in ev.
 func (p *Program) checkNotices(ev *evaluator) (all []*engine.Notice, diags hcl.Diagnostics) {
 	for _, c := range p.notices {

@@ -30,6 +30,22 @@ func (p *Program) abs(s string) string {
 	return s + slash
 }
 
+// below returns a relative path below a URI. A slash at the end stays.
+func below(uri, s string) (string, error) {
+	in := path.Clean(s)
+	if in == ".." || strings.HasPrefix(in, "../") {
+		return "", fmt.Errorf("%q leads out of %s/, below which this is published; name a path in there, or an s3:// URI", s, uri)
+	}
+	out := uri + "/"
+	if in == "." {
+		return out, nil
+	}
+	if out += in; strings.HasSuffix(s, "/") {
+		out += "/"
+	}
+	return out, nil
+}
+
 // relative returns a path in the workflow's directory, such as "${path.module}/x.sh",
 // relative to it.
 func (p *Program) relative(name string) string {

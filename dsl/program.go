@@ -16,7 +16,7 @@ import (
 // number of times.
 type Program struct {
 	// Workflow has everything that does not depend on variables: names, the graph,
-	// places. What variables decide (work_dir, max_parallel, tolerances, budget, infra, ...) is
+	// places. What variables decide (work_dir, max_parallel, tolerances, budget, expect, infra, ...) is
 	// filled in by Bind, in Template.Workflow.
 	Workflow *engine.Workflow
 	// Files are the parsed files by name, for printing diagnostics.
@@ -36,6 +36,7 @@ type Program struct {
 	moved     []*movedConfig
 	infra     []*infraConfig // in source order
 	notices   []*noticeConfig
+	schedules []*scheduleConfig // in source order
 	variables map[string]*Variable
 	budget    *budget
 	functions map[string]function.Function // what runs

@@ -58,6 +58,13 @@ func isSource(name string) bool {
 	return strings.HasSuffix(name, ".hcl") || strings.HasSuffix(name, ".hcl.json")
 }
 
+// IsWorkflowFile reports whether a file of that name in the directory of a workflow is one of its
+// files; one of sites, or of values for variables, is not.
+func IsWorkflowFile(name string) bool {
+	return isSource(name) && !strings.HasPrefix(name, ".") && name != ConfigName &&
+		!strings.HasSuffix(name, ".vars.hcl") && !strings.HasSuffix(name, ".vars.hcl.json")
+}
+
 // sourceNames returns the names of the workflow files in dir, sorted.
 func sourceNames(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
@@ -66,12 +73,9 @@ func sourceNames(dir string) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		name := e.Name()
-		if e.IsDir() || !isSource(name) || strings.HasPrefix(name, ".") ||
-			name == ConfigName || strings.HasSuffix(name, ".vars.hcl") || strings.HasSuffix(name, ".vars.hcl.json") {
-			continue
+		if !e.IsDir() && IsWorkflowFile(e.Name()) {
+			names = append(names, e.Name())
 		}
-		names = append(names, name)
 	}
 	sort.Strings(names)
 	return names, nil

@@ -76,6 +76,10 @@ func (an *analysis) analyze(a *arg, step *stepConfig) {
 		if hasNext {
 			next, hasNext = stepName(trav[1])
 		}
+		if a.spec.uses&useSchedule != 0 && (root == "var" || root == "local") {
+			an.forbidden(a, trav, root)
+			continue
+		}
 		switch root {
 		case "var":
 			if !hasNext {
@@ -119,6 +123,12 @@ func (an *analysis) analyze(a *arg, step *stepConfig) {
 			}
 			r.run = true
 			an.member(r, trav, "run", []string{"id", "time", "workflow"})
+		case "schedule":
+			if a.spec.uses&useSchedule == 0 {
+				an.forbidden(a, trav, "schedule")
+				continue
+			}
+			an.member(r, trav, "schedule", scheduleMembers)
 		case "path":
 			an.member(r, trav, "path", []string{"module", "workflow"})
 		case kindEnvironment, kindQueue, kindDefinition, kindPolicy, kindConsumable:
@@ -139,18 +149,23 @@ func (an *analysis) needsName(a *arg, trav hcl.Traversal, root, what string) {
 }
 
 var whyForbidden = map[string]string{
-	"step":    "The results of steps are not known here; use variables, or values that are written out.",
-	"each":    "\"each\" is the item of a task: it has a meaning only in the arguments of a step that has for_each or matrix.",
-	"attempt": "\"attempt\" is the number of a try: it may be used in resources, and for memory and vcpus of a retry rule.",
-	"run":     "\"run\" is not known here; use variables, or values that are written out.",
+	"step":     "The results of steps are not known here; use variables, or values that are written out.",
+	"each":     "\"each\" is the item of a task: it has a meaning only in the arguments of a step that has for_each or matrix.",
+	"attempt":  "\"attempt\" is the number of a try: it may be used in resources, and for memory and vcpus of a retry rule.",
+	"run":      "\"run\" is not known here; use variables, or values that are written out.",
+	"schedule": "A run may well be started by hand, so \"schedule\" is known only in vars of a schedule. Give what is needed of it to a variable there: vars = { day = schedule.time }.",
 }
 
 func (an *analysis) forbidden(a *arg, trav hcl.Traversal, root string) {
 	a.refs.lost = append(a.refs.lost, root)
 	detail := whyForbidden[root]
 	switch {
+	case a.spec.uses&useSchedule != 0:
+		detail = "The values that a schedule gives to variables are made from schedule.time and values that are written out: " + list(scheduleMemberNames(), "and") + " are known here."
 	case a.infra:
 		detail = "What a workflow says of AWS Batch itself holds for all of its runs, so it knows nothing of steps and runs; use variables, or values that are written out."
+	case root == "each" && isSensorArg(a.spec):
+		detail = "A step waits as a whole, before its tasks are known. Wait for what all of them need: with a pattern, or with a prefix and a count."
 	case !a.inherited:
 	case root == "each":
 		detail = "\"each\" cannot be used in defaults, which also hold for steps without for_each. Give the argument in the step itself."
@@ -178,6 +193,8 @@ func (an *analysis) unknownRoot(a *arg, trav hcl.Traversal) {
 		detail += suggest(root, rootNames)
 	case suggest(root, infraKinds) != "":
 		detail += suggest(root, infraKinds)
+	case a.spec.uses&useSchedule != 0:
+		detail += " References begin with schedule or path here."
 	default:
 		detail += " References begin with " + strings.Join(rootNames[:len(rootNames)-1], ", ") + " or " + rootNames[len(rootNames)-1] + "."
 	}
@@ -217,88 +234,6 @@ func (an *analysis) variable(trav hcl.Traversal, name string) {
 		hint = fmt.Sprintf(" Declare it with a block: variable %q { ... }.", name)
 	}
 	an.add("Reference to undeclared variable", fmt.Sprintf("There is no variable %q.%s", name, hint), travRange(trav, 2))
-}
-
-func (an *analysis) local(a *arg, r *refs, trav hcl.Traversal, name string) {
-	l := an.p.locals[name]
-	if l == nil {
-		an.p.lost.locals[name] = true
-		if an.p.lost.anyLocals || an.p.lost.hides(name) {
-			return
-		}
-		names := make([]string, 0, len(an.p.localList))
-		for _, l := range an.p.localList {
-			names = append(names, l.name)
-		}
-		hint := suggest(name, names)
-		if hint == "" {
-			hint = fmt.Sprintf(" Declare it in a block: locals { %s = ... }.", name)
-		}
-		an.add("Reference to undeclared local value", fmt.Sprintf("There is no local value %q.%s", name, hint), travRange(trav, 2))
-		return
-	}
-	if !slices.Contains(r.locals, l) {
-		r.locals = append(r.locals, l)
-	}
-	an.localUses(a, l, travRange(trav, 2))
-}
-
-// localUses reports a local value that uses what a may not, at the use.
-func (an *analysis) localUses(a *arg, l *localConfig, rng hcl.Range) {
-	if a.spec == &localArg || an.early {
-		return // locals themselves: seen where they are used
-	}
-	steps, run := l.reach()
-	switch {
-	case len(steps) > 0 && (a.spec.uses&useSteps == 0 || a.inherited):
-		an.add("Reference not allowed here", fmt.Sprintf("local.%s uses the results of step %q, which are not known here.", l.name, steps[0].step.name), rng)
-	case run && a.spec.uses&useRun == 0:
-		an.add("Reference not allowed here", fmt.Sprintf("local.%s uses run, which is not known here.", l.name), rng)
-	}
-}
-
-// reach returns the steps that a local value uses, also through others, and whether it
-// uses run. It is called after all locals were analyzed and cycles were found.
-func (l *localConfig) reach() ([]stepRef, bool) {
-	if l.done || l.cyclic {
-		return l.steps, l.run
-	}
-	l.done = true
-	l.run = l.refs.run
-	l.steps = slices.Clone(l.refs.steps)
-	for _, o := range l.refs.locals {
-		steps, run := o.reach()
-		l.run = l.run || run
-		l.steps = append(l.steps, steps...)
-	}
-	l.steps = mergeRefs(l.steps)
-	return l.steps, l.run
-}
-
-// mergeRefs leaves one reference for each step, with the strongest need, so that
-// locals that use each other do not multiply them.
-func mergeRefs(all []stepRef) []stepRef {
-	if len(all) < 2 {
-		return all
-	}
-	at := make(map[*stepConfig]int, len(all))
-	merged := all[:0]
-	for _, r := range all {
-		i, ok := at[r.step]
-		if !ok {
-			at[r.step] = len(merged)
-			merged = append(merged, r)
-			continue
-		}
-		m := &merged[i]
-		m.need = max(m.need, r.need)
-		m.each = m.each || r.each
-		m.item = m.item || r.item
-		m.made = m.made || r.made
-		m.elem = m.elem && r.elem
-		m.outs.add(r.outs)
-	}
-	return merged
 }
 
 func (an *analysis) step(r *refs, trav hcl.Traversal, name string) {

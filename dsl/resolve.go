@@ -39,6 +39,16 @@ func (p *Program) resolve() hcl.Diagnostics {
 				an.analyze(a, nil)
 			}
 		}
+		if w.expect != nil {
+			for _, a := range w.expect.args {
+				an.analyze(a, nil)
+			}
+		}
+	}
+	for _, s := range p.schedules {
+		for _, v := range s.vars {
+			an.analyze(v.arg, nil)
+		}
 	}
 	for _, s := range p.steps {
 		an.resolveStep(s)

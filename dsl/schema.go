@@ -14,6 +14,7 @@ const (
 	useSteps
 	useEach
 	useAttempt
+	useSchedule // and neither var nor local
 
 	useNone  uses = 0
 	useTask       = useRun | useSteps | useEach
@@ -68,9 +69,10 @@ var rootSchema = &hcl.BodySchema{Blocks: []hcl.BlockHeaderSchema{
 	{Type: kindDefinition, LabelNames: []string{"name"}},
 	{Type: kindPolicy, LabelNames: []string{"name"}},
 	{Type: kindConsumable, LabelNames: []string{"name"}},
+	{Type: kindPool, LabelNames: []string{"name"}},
 	{Type: "notify", LabelNames: []string{"name"}},
-	// These are reserved.
 	{Type: "schedule", LabelNames: []string{"name"}},
+	// This is reserved.
 	{Type: "module", LabelNames: []string{"name"}},
 }}
 
@@ -107,6 +109,24 @@ var workflowArgs = blockSpec{
 
 var movedArgs = blockSpec{{name: "from"}, {name: "to"}}
 
+var expectArgs = blockSpec{{name: "finish_by"}, {name: "max_duration"}, {name: "time_zone"}}
+
+// scheduleArgs are written out: what runs when is known before there is a run, and values of
+// variables. The values in vars are evaluated for each run.
+var scheduleArgs = blockSpec{
+	{name: "cron"},
+	{name: "time_zone"},
+	{name: "overlap"},
+	{name: "catch_up"},
+	{name: "start_within"},
+	{name: "vars"},
+	{name: "enabled"},
+	{name: "jitter"},
+}
+
+// scheduleVarArg is a value in vars of a schedule.
+var scheduleVarArg = argSpec{name: "vars", uses: useSchedule}
+
 var budgetArgs = blockSpec{{name: "max_usd"}, {name: "on_exceed"}}
 
 var (
@@ -135,6 +155,7 @@ var (
 		{name: "tags", uses: useTask, inDefaults: true, merges: true, apply: (*task).setTags},
 		{name: "priority", uses: useTask, inDefaults: true, apply: (*task).setPriority},
 		{name: "consumable_resources", uses: useTask, inDefaults: true, merges: true, apply: (*task).setConsumables},
+		{name: "pools", uses: useTask, inDefaults: true, merges: true, apply: (*task).setPools},
 	}
 	resourceArgs = blockSpec{
 		{name: "vcpus", uses: useTries},
@@ -174,11 +195,23 @@ var (
 		{Type: "retry"},
 		{Type: "tolerate"},
 		{Type: "container"},
+		{Type: "wait_for", LabelNames: []string{"kind"}},
 	}
 	retryArgs    = blockSpec{{name: "attempts"}}
 	retryBlocks  = []hcl.BlockHeaderSchema{{Type: "when", LabelNames: []string{"class"}}}
 	tolerateArgs = blockSpec{{name: "failed"}}
-	axisArg      = argSpec{name: "axis", uses: useRun | useSteps}
+	// sensorArgs are the blocks of wait_for.
+	sensorArgs = map[engine.SensorKind]blockSpec{
+		engine.SensorS3: {
+			{name: "object", uses: useRun | useSteps}, {name: "prefix", uses: useRun | useSteps}, {name: "count", uses: useRun | useSteps},
+			{name: "every"}, {name: "timeout"}, {name: "on_timeout"},
+		},
+		engine.SensorFile: {
+			{name: "path", uses: useRun | useSteps}, {name: "count", uses: useRun | useSteps},
+			{name: "every"}, {name: "timeout"}, {name: "on_timeout"},
+		},
+	}
+	axisArg = argSpec{name: "axis", uses: useRun | useSteps}
 
 	containerBlocks = []hcl.BlockHeaderSchema{
 		{Type: "volume", LabelNames: []string{"name"}},

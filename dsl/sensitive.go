@@ -21,8 +21,23 @@ func (t *Template) SensitiveEnv() (env []string) {
 	return env
 }
 
+// Has reports whether there is a variable of a name.
+func (p *Program) Has(name string) bool { return p.variables[name] != nil }
+
 // Sensitive reports whether the variable of a name is sensitive.
 func (p *Program) Sensitive(name string) bool {
 	v := p.variables[name]
 	return v != nil && v.Sensitive
+}
+
+// SensitiveGiven returns the sensitive variables that in gives values, by name. What is wrong with
+// it otherwise is not told.
+func (p *Program) SensitiveGiven(in VarInput) (names []string) {
+	r := p.readVars(in, func(string) bool { return false }, func(*Variable, string) {})
+	for _, v := range p.Variables {
+		if _, ok := r.given[v.Name]; ok && v.Sensitive {
+			names = append(names, v.Name)
+		}
+	}
+	return names
 }

@@ -38,6 +38,10 @@ type Site struct {
 
 	Defaults Defaults `json:"defaults,omitzero"`
 
+	// PublishTo is where relative paths that are published are; see [RunContext]. No file says
+	// so, but flow schedule deploy does.
+	PublishTo string `json:"publish_to,omitempty"`
+
 	// Of AWS: what the SDK finds by itself where these say nothing. AgentImage is a
 	// container image with flow in it, for tasks with inputs or outputs.
 	Region     string `json:"region,omitempty"`

@@ -20,6 +20,7 @@ func (p *Program) Sketch(in VarInput, run RunContext) (*engine.Workflow, map[eng
 		}
 	}
 	ev := p.unknowns(vals)
+	ev.publishTo = run.PublishTo
 	if run.ID != "" {
 		ev.run = p.runValue(run.ID, run.Time)
 	}

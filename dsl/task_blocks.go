@@ -391,7 +391,13 @@ func (t *task) target(a *arg) string {
 		t.errorf(a.expr.Range(), "The path to publish to is empty; if it is to be published nowhere, use null.")
 		return ""
 	}
-	if err := checkTarget(s); err != nil {
+	err := checkTarget(s)
+	if err == nil && t.ev.publishTo != "" && !isLocation(s) {
+		if s, err = below(t.ev.publishTo, s); err == nil {
+			err = checkTarget(s)
+		}
+	}
+	if err != nil {
 		t.wrong("publish", a.expr.Range(), err)
 		return ""
 	}

@@ -22,6 +22,9 @@ type RunContext struct {
 	WorkDir string
 	// Defaults are those of the site.
 	Defaults Defaults
+	// PublishTo is the URI below which is published what has a relative path. "": the workflow's
+	// directory.
+	PublishTo string
 }
 
 // A Template is a program with the values of its variables. It implements
@@ -39,6 +42,7 @@ type Template struct {
 	// originals are paths as they are on disk, by what cty made of them; see evaluator.
 	originals map[string]string
 	totals    map[string]int64 // see evaluator
+	publishTo string           // see RunContext
 }
 
 // Bind gives a program the values of its variables, and checks everything that these
@@ -52,6 +56,7 @@ func (p *Program) Bind(in VarInput, run RunContext) (*Template, hcl.Diagnostics)
 		return nil, diags
 	}
 	ev := p.unknowns(vals)
+	ev.publishTo = run.PublishTo
 	if run.ID != "" {
 		ev.run = p.runValue(run.ID, run.Time)
 	}
@@ -66,7 +71,7 @@ func (p *Program) Bind(in VarInput, run RunContext) (*Template, hcl.Diagnostics)
 	if diags.HasErrors() {
 		return nil, diags
 	}
-	t := &Template{p: p, vars: ev.vars, stored: map[string]string{}, originals: map[string]string{}}
+	t := &Template{p: p, vars: ev.vars, stored: map[string]string{}, originals: map[string]string{}, publishTo: run.PublishTo}
 	for _, v := range p.Variables {
 		if v.Sensitive {
 			continue
@@ -89,7 +94,7 @@ func (p *Program) bound(b *bound, run RunContext) *engine.Workflow {
 	wf := *p.Workflow
 	wf.Description, wf.MaxParallel, wf.Timeout = b.wf.Description, b.wf.MaxParallel, b.wf.Timeout
 	wf.Executor, wf.OnLost = b.wf.Executor, b.wf.OnLost
-	wf.Budget, wf.Infra, wf.Notices = b.wf.Budget, b.wf.Infra, b.wf.Notices
+	wf.Budget, wf.Expect, wf.Infra, wf.Pools, wf.Notices = b.wf.Budget, b.wf.Expect, b.wf.Infra, b.wf.Pools, b.wf.Notices
 	if wf.Tags = b.wf.Tags; len(run.Defaults.Tags) > 0 {
 		wf.Tags = maps.Clone(run.Defaults.Tags)
 		maps.Copy(wf.Tags, b.wf.Tags)
@@ -166,6 +171,7 @@ func (t *Template) scope(s engine.Scope) *runScope {
 		steps:     map[*stepConfig]cty.Value{},
 		originals: t.originals,
 		totals:    t.totals,
+		publishTo: t.publishTo,
 	}
 	r := &runScope{ev: ev, scope: s, base: &t.base, views: map[*stepConfig]*view{}, items: map[*stepConfig]*items{}}
 	ev.stepValue, ev.skipped = r.stepValue, r.skipped

@@ -29,7 +29,12 @@ func (p *Program) validate() hcl.Diagnostics {
 		diags = append(diags, p.checkValidations(v, vals[v.Name])...)
 	}
 	_, more := p.check(ev)
-	return append(diags, more...)
+	diags = append(diags, more...)
+	for _, s := range p.schedules {
+		_, more := p.scheduleVars(s, unknownSlot(s), p.offline)
+		diags = append(diags, more...)
+	}
+	return diags
 }
 
 // unknowns returns an evaluator in which nothing is known of the run and its steps.
@@ -101,7 +106,7 @@ func (p *Program) check(ev *evaluator) (*bound, hcl.Diagnostics) {
 	diags := ev.diags
 	ev.diags = nil
 	infra, infraDiags := p.checkInfra(ev, false) // steps ask for what it has
-	out.wf.Infra = infra
+	out.wf.Infra, out.wf.Pools = infra, poolsOf(infra)
 	diags = append(diags, infraDiags...)
 	if w := p.workflow; w != nil {
 		diags = append(diags, p.checkWorkflow(ev, w, &out.wf)...)
@@ -137,6 +142,11 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 			n.of(&a.refs)
 		}
 	}
+	if w.expect != nil {
+		for _, a := range w.expect.args {
+			n.of(&a.refs)
+		}
+	}
 	t := &task{ev: ev, ctx: ev.context(n), spec: &engine.TaskSpec{}}
 	for _, a := range w.args {
 		switch a.name {
@@ -169,6 +179,9 @@ func (p *Program) checkWorkflow(ev *evaluator, w *workflowConfig, wf *engine.Wor
 	}
 	if w.budget != nil {
 		wf.Budget = t.checkBudget(w.budget)
+	}
+	if w.expect != nil {
+		wf.Expect = t.checkExpect(w.expect)
 	}
 	return t.diags
 }
@@ -228,6 +241,7 @@ func (t *task) checkAll() shape {
 	t.setContainer()
 	t.outputVariables()
 	t.setOutputs()
+	t.sensors()
 	if !runs && !t.ev.offline { // values it was not made for do not matter
 		t.diags = t.diags[:told]
 	}

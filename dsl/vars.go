@@ -15,7 +15,7 @@ import (
 )
 
 // A VarInput is where the values of variables come from. The later of these wins:
-// defaults; Env; flow.vars.hcl and then *.auto.vars.hcl by name; Args in their order.
+// defaults; Env; flow.vars.hcl and then *.auto.vars.hcl by name; Scheduled; Args in their order.
 type VarInput struct {
 	// Env is an environment as os.Environ gives it; FLOW_VAR_name sets name.
 	Env []string
@@ -26,6 +26,9 @@ type VarInput struct {
 	// Stored are the values of an earlier run, as [Template.StoredVariables] gave them.
 	// For the variables in it Env and AutoFiles do not count.
 	Stored map[string]string
+	// Scheduled are the values that a schedule gives, as [Program.ScheduleVars] made them. Env
+	// and AutoFiles come before them, Args after them.
+	Scheduled map[string]string
 }
 
 // A VarArg is one -var or -var-file. One of its fields is set.
@@ -53,6 +56,17 @@ func (p *Program) valuesOf(in VarInput, needed func(name string) bool) (map[stri
 
 // valuesFor is valuesOf, and tells of each variable with a bad value what is wrong with it.
 func (p *Program) valuesFor(in VarInput, needed func(name string) bool, blame func(v *Variable, why string)) (map[string]cty.Value, hcl.Diagnostics) {
+	r := p.readVars(in, needed, blame)
+	vals := make(map[string]cty.Value, len(p.Variables))
+	for _, v := range p.Variables {
+		vals[v.Name] = r.value(v)
+	}
+	r.validate(vals)
+	return vals, r.diags
+}
+
+// readVars reads what is given for variables.
+func (p *Program) readVars(in VarInput, needed func(name string) bool, blame func(v *Variable, why string)) *varReader {
 	r := &varReader{p: p, given: map[string]given{}, stored: in.Stored, needed: needed, blame: blame}
 	p.budget.reset()
 	r.env(in.Env)
@@ -60,7 +74,10 @@ func (p *Program) valuesFor(in VarInput, needed func(name string) bool, blame fu
 		r.autoFiles()
 	}
 	for name, text := range in.Stored {
-		r.fromStore(name, text)
+		r.fromStore(name, text, "the run", "the run was created with")
+	}
+	for name, text := range in.Scheduled {
+		r.fromStore(name, text, "the schedule", "the schedule gives")
 	}
 	for _, arg := range in.Args {
 		if arg.File != "" {
@@ -69,12 +86,7 @@ func (p *Program) valuesFor(in VarInput, needed func(name string) bool, blame fu
 			r.setArg(arg.Set)
 		}
 	}
-	vals := make(map[string]cty.Value, len(p.Variables))
-	for _, v := range p.Variables {
-		vals[v.Name] = r.value(v)
-	}
-	r.validate(vals)
-	return vals, r.diags
+	return r
 }
 
 // A given is a value that was given for a variable, not yet converted to its type.
@@ -356,18 +368,18 @@ func pathString(path cty.Path) string {
 	return strings.TrimPrefix(b.String(), ".")
 }
 
-// fromStore takes in the value of an earlier run. One for a variable that does not exist
-// cannot be, since a run keeps its files, and is left out.
-func (r *varReader) fromStore(name, text string) {
+// fromStore takes in a value that is encoded already, of an earlier run or a schedule. One for a
+// variable that does not exist cannot be, since both keep their files, and is left out.
+func (r *varReader) fromStore(name, text, from, who string) {
 	v := r.p.variables[name]
 	if v == nil {
 		return
 	}
 	val, err := v.decode([]byte(text))
 	if err != nil {
-		r.errorf(v.Range.Ptr(), "Invalid stored value", "The value of variable %q that the run was created with cannot be read: %s.", name, err)
+		r.errorf(v.Range.Ptr(), "Invalid stored value", "The value of variable %q that %s cannot be read: %s.", name, who, err)
 	}
-	r.given[name] = given{val: val, from: "the run", broken: err != nil, stored: true}
+	r.given[name] = given{val: val, from: from, broken: err != nil, stored: true}
 }
 
 // validate checks the conditions of all variables.

@@ -29,9 +29,17 @@ func (r *varReader) autoFiles() {
 		}
 	}
 	for _, name := range names {
-		src, err := readVarFile(filepath.Join(r.p.dir, name))
+		path := filepath.Join(r.p.dir, name)
+		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		if err == nil && !info.Mode().IsRegular() {
+			err = errors.New("it is no regular file") // a pipe would have a service wait
+		}
+		var src []byte
+		if err == nil {
+			src, err = readVarFile(path)
 		}
 		if err != nil {
 			r.errorf(nil, "Cannot read variables", "%s: %s.", name, reason(err))

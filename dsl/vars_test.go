@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
@@ -370,4 +371,19 @@ func FuzzVars(f *testing.F) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestAutoFilePipe: a pipe beside the workflow makes nobody wait for its writer.
+func TestAutoFilePipe(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mkfifo(filepath.Join(dir, "x.auto.vars.hcl"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, diags := Load(dir, []Source{{Name: "w.hcl", Bytes: []byte("variable \"n\" { default = 1 }\nstep \"s\" { command = [\"true\"] }\n")}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	if _, diags = p.Bind(VarInput{AutoFiles: true}, RunContext{}); !diags.HasErrors() || !strings.Contains(diags.Error(), "no regular file") {
+		t.Errorf("%v", diags)
+	}
 }

@@ -21,7 +21,7 @@ workflow "a" {
   }
 }
 workflow "b" {} # ERROR: Duplicate workflow block
-schedule "x" { cron = "* * * * *" } # ERROR: Block not supported yet | later version
+module "x" { source = "./x" } # ERROR: Block not supported yet | later version
 job_queue "spot" {} # ERROR: Missing required argument | compute_environments
 step { # ERROR: Missing name for step
   command = ["x"]

@@ -10,6 +10,11 @@ workflow "everything" {
     project = "x"
     run     = run.id
   }
+  expect {
+    finish_by    = "06:00"
+    max_duration = "3h"
+    time_zone    = "Europe/Berlin"
+  }
   defaults {
     image    = "debian:13"
     queue    = "spot"
@@ -212,4 +217,15 @@ output "token" {
 
 output "all" {
   value = { ids = local.ids, depth = local.depths, cells = keys(step.cells.each) }
+}
+
+schedule "nightly" {
+  cron         = ["30 2 * * mon-fri", "0 4 * * sat,sun"]
+  time_zone    = "Europe/Berlin"
+  overlap      = "queue"
+  catch_up     = "all"
+  start_within = "2h"
+  enabled      = false
+  jitter       = "5m"
+  vars         = { where = "runs/${formatdate("YYYY-MM-DD", schedule.local_time)}/${schedule.name}" }
 }
