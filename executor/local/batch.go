@@ -58,6 +58,13 @@ type BatchOptions struct {
 	// It may come after the try has ended.
 	OnStart func(e *model.Effect)
 
+	// Room is what the Batch shares with others of this process; nil: nothing.
+	Room *Room
+
+	// Pools returns what counts Request.Pools. It lets the scheduler work with wake, without
+	// the lock that it is called with. nil: they are not counted.
+	Pools func(wake func()) Pools
+
 	// StartDelay is how long every try stays STARTING at least.
 	StartDelay time.Duration
 }
@@ -67,7 +74,8 @@ type BatchOptions struct {
 // model itself, with [Batch.Do] and [Batch.Look].
 type Batch struct {
 	runner     Runner
-	async      Async // the runner, if it is one
+	async      Async // the runner, if it is one, or the threads of a room that run it
+	gate       *gate
 	config     model.Config
 	apply      func(m *model.Model, now time.Time, op string, body []byte)
 	compacts   bool // the journal is rewritten
@@ -143,6 +151,7 @@ func OpenBatch(o BatchOptions) (*Batch, error) {
 		live: map[engine.JobID]*running{},
 	}
 	b.async, _ = o.Runner.(Async)
+	b.share(&o)
 	if b.decode.Payload == nil {
 		b.decode.Payload = decodeTask
 	}
@@ -151,9 +160,26 @@ func OpenBatch(o BatchOptions) (*Batch, error) {
 		if b.journal != nil {
 			err = errors.Join(err, b.journal.close())
 		}
+		b.gate.leave()
 		return nil, err
 	}
 	return b, nil
+}
+
+// share sets up what the Batch shares with others.
+func (b *Batch) share(o *BatchOptions) {
+	b.gate = &gate{replays: true}
+	o.Model.Room = b.gate
+	if o.Room != nil {
+		b.gate.tenant = o.Room.enter(b.wakeUp)
+		o.Model.Capacity = o.Room.cut(o.Model.Capacity)
+		if b.async == nil {
+			b.async = onThreads{o.Runner, &o.Room.crew}
+		}
+	}
+	if o.Pools != nil {
+		b.gate.pools = o.Pools(b.wakeUp)
+	}
 }
 
 func (b *Batch) open(o *BatchOptions) error {
@@ -175,11 +201,12 @@ func (b *Batch) open(o *BatchOptions) error {
 		return err
 	}
 	now, instance := b.now(), newInstance()
-	if err := b.journal.opened(now.UnixMilli(), instance, size); err != nil {
+	if err := b.journal.opened(now.UnixMilli(), instance, size, b.gate.shares()); err != nil {
 		return err
 	}
 	b.mu.Lock()
 	b.model.Restart(now, size, instance)
+	b.gate.replays = false
 	b.advance(now)
 	b.unlock()
 	return nil
@@ -257,7 +284,10 @@ func (b *Batch) input(r *record) {
 	id := b.journal.id(r.job)
 	switch r.kind {
 	case 'o':
+		b.gate.closed = r.shared
 		b.model.Restart(now, r.capacity, r.instance)
+	case 'g':
+		b.model.Begin(now, id, r.index)
 	case 's':
 		b.journal.enter(r.id)
 		// What is refused now, and was not then, is unknown from here on.

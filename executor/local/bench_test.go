@@ -1,6 +1,7 @@
 package local
 
 import (
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -101,4 +102,32 @@ func BenchmarkTaskTrue(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "wall-us/child")
 	b.ReportMetric(float64((cpuTime(b)-before).Microseconds())/float64(b.N)/n, "cpu-us/child")
+}
+
+// BenchmarkRoom is BenchmarkOverhead in a room, and what an executor takes of memory that has
+// nothing to do, of 100 in one.
+func BenchmarkRoom(b *testing.B) {
+	room := NewRoom(model.Capacity{VCPUs: 2, MemoryMiB: 1 << 20})
+	open := func() *Executor {
+		return openTest(b, Options{Journal: journalPath(b), Room: room, Runner: nothingRunner{}})
+	}
+	x := open()
+	const n = 10_000
+	for b.Loop() {
+		runArray(b, x, n)
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N)/n, "wall-us/child")
+	const executors = 100
+	before := heapInUse()
+	for range executors {
+		open()
+	}
+	b.ReportMetric(float64(heapInUse()-before)/executors, "B/executor")
+}
+
+func heapInUse() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
 }

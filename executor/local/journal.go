@@ -20,10 +20,11 @@ import (
 // jobs in them are then unknown.
 //
 //	flow-journal 1
-//	o <ms> <instance> <pid> <vcpus> <memory MiB> <gpus>    opened: whatever ran is lost
+//	o <ms> <instance> <pid> <vcpus> <memory MiB> <gpus> [shared]   opened: whatever ran is lost
 //	s <ms> <job id> <JobSpec as JSON>                      submitted; the lines below name it by its number, from 0
 //	a <ms> <op> <body>                                     an input of Batch.Do
 //	n <ms> <job id>                                        gives the next number to a job that a line submitted
+//	g <ms> <job> <index>                                   there was room for it: after "shared" nothing else is STARTING
 //	r <ms> <job> <index> <attempt>                         started
 //	x <ms> <job> <index> <attempt> <exit code> <reason> <status reason> [u <memory> <cpu>] [<containers as JSON>]
 //	f ...                                                  as x, found out after a crash
@@ -55,7 +56,10 @@ type journal struct {
 	inputs, inputBytes int64 // lines about jobs that were submitted, and what they take
 }
 
-const journalHeader = "flow-journal 1"
+const (
+	journalHeader = "flow-journal 1"
+	sharedMark    = "shared" // at the end of an o line
+)
 
 // openJournal opens or creates the journal, and locks it against other processes.
 func openJournal(path string) (*journal, error) {
@@ -245,12 +249,16 @@ func (j *journal) close() error {
 	return j.f.Close()
 }
 
-func (j *journal) opened(ms int64, instance string, c model.Capacity) error {
+func (j *journal) opened(ms int64, instance string, c model.Capacity, shared bool) error {
 	if j == nil {
 		return nil
 	}
 	j.begin('o', ms)
-	j.lines = fmt.Appendf(j.lines, " %s %d %s %d %d\n", instance, os.Getpid(), strconv.FormatFloat(c.VCPUs, 'g', -1, 64), c.MemoryMiB, c.GPUs)
+	j.lines = fmt.Appendf(j.lines, " %s %d %s %d %d", instance, os.Getpid(), strconv.FormatFloat(c.VCPUs, 'g', -1, 64), c.MemoryMiB, c.GPUs)
+	if shared {
+		j.lines = append(append(j.lines, ' '), sharedMark...)
+	}
+	j.end()
 	return j.flush()
 }
 
@@ -297,6 +305,18 @@ func (j *journal) try(kind byte, ms int64, job engine.JobID, index, attempt int)
 	j.int(n)
 	j.int(index)
 	j.int(attempt)
+}
+
+// granted says that there was room for a try.
+func (j *journal) granted(ms int64, job engine.JobID, index int) {
+	if j == nil {
+		return
+	}
+	n := j.of(ms, job)
+	j.begin('g', ms)
+	j.int(n)
+	j.int(index)
+	j.end()
 }
 
 func (j *journal) started(ms int64, job engine.JobID, index, attempt int) {

@@ -306,11 +306,13 @@ func TestJournalRoundTrip(t *testing.T) {
 		{kind: 'a', ms: 8, op: "lines", body: []byte("a\n\"b\xff\n")},
 		{kind: 'a', ms: 8, op: "quote", body: []byte(`"a" b`)},
 		{kind: 'a', ms: 8, op: "empty", body: []byte{}},
+		{kind: 'g', ms: 9, job: 1, index: 6},
+		{kind: 'o', ms: 10, instance: "i-0123", pid: os.Getpid(), capacity: model.Capacity{VCPUs: 2, MemoryMiB: 77}, shared: true},
 	}
 	line := []byte(`{"name":"a","run":"01jtest","step":"a","fan_out":true,"array_size":2,"task":{"command":["true"]},"tasks":"0-1","keys":["a b","\n\"ü"],"work_dir":"/nowhere","attempt":0,"attempts":1,"vcpus":0,"memory_mib":0}`)
 	if err := errors.Join(
 		j.resume(0),
-		j.opened(1, "i-0123", model.Capacity{VCPUs: 0.25, MemoryMiB: 77, GPUs: 1}),
+		j.opened(1, "i-0123", model.Capacity{VCPUs: 0.25, MemoryMiB: 77, GPUs: 1}, false),
 		j.submitted(2, "id", line),
 	); err != nil {
 		t.Fatal(err)
@@ -322,10 +324,11 @@ func TestJournalRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.ticked(7)
-	for _, r := range want[8:] {
+	for _, r := range want[8:12] {
 		j.applied(8, r.op, r.body)
 	}
-	if err := j.flush(); err != nil {
+	j.granted(9, "other", 6)
+	if err := j.opened(10, "i-0123", model.Capacity{VCPUs: 2, MemoryMiB: 77}, true); err != nil {
 		t.Fatal(err)
 	}
 	var got []*record

@@ -45,7 +45,7 @@ func Open(o Options) (*Executor, error) {
 	}
 	b, err := OpenBatch(BatchOptions{
 		Model:   model.Config{Strict: o.Strict, Grace: o.Grace, Retention: o.Retention, Capacity: o.capacity(), Consumables: o.Consumables},
-		Journal: o.Journal, Runner: runner, Now: o.Now,
+		Journal: o.Journal, Runner: runner, Now: o.Now, Room: o.Room, Pools: o.Pools,
 	})
 	if err != nil {
 		if o.Runner == nil {

@@ -12,6 +12,15 @@ import (
 
 // capacity is the size of the instance that jobs are packed on.
 func (o *Options) capacity() model.Capacity {
+	if o.Room != nil && o.VCPUs <= 0 {
+		o.VCPUs = o.Room.size.VCPUs
+	}
+	if o.Room != nil && o.MemoryMiB <= 0 {
+		o.MemoryMiB = o.Room.size.MemoryMiB
+	}
+	if o.Room != nil && o.GPUs <= 0 {
+		o.GPUs = o.Room.size.GPUs
+	}
 	return Machine(model.Capacity{VCPUs: o.VCPUs, MemoryMiB: o.MemoryMiB, GPUs: o.GPUs})
 }
 

@@ -54,6 +54,16 @@ type Options struct {
 	// options, of processes or containers.
 	Runner Runner
 
+	// Room is what this executor shares with others of this process: the machine, and the
+	// threads that wait for programs. VCPUs, MemoryMiB and GPUs then bound what it uses of
+	// that; 0: all of it. nil: it has the machine to itself.
+	Room *Room
+
+	// Pools returns what counts what tasks need of pools; it is closed with the executor, and
+	// calls wake, on another goroutine, when what was refused may be there now. nil: pools are
+	// not counted.
+	Pools func(wake func()) Pools
+
 	// Strict is for a Batch as AWS runs it: a request for more than the instance has
 	// waits in RUNNABLE for ever, where it would else be cut down to what there is, and
 	// the limits that only exist in AWS (a timeout of at least 60 s) hold.

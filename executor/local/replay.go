@@ -21,6 +21,7 @@ type record struct {
 	instance string // o
 	pid      int    // o, c
 	capacity model.Capacity
+	shared   bool // o: g lines say what started
 
 	id   engine.JobID // s, n
 	spec *engine.JobSpec
@@ -30,7 +31,7 @@ type record struct {
 
 	saved []byte // c, j
 
-	job, index, attempt int // r, x, f; t without attempt; c: how many jobs
+	job, index, attempt int // r, x, f; g and t without attempt; c: how many jobs
 	exit                Exit
 	reason              string // t
 }
@@ -84,6 +85,9 @@ func parseRecord(line string) (*record, bool) {
 	case 'o':
 		r.instance, r.pid = in.text(), in.int()
 		r.capacity = model.Capacity{VCPUs: in.float(), MemoryMiB: in.int(), GPUs: in.int()}
+		if in.rest == sharedMark {
+			r.shared, in.rest = true, ""
+		}
 	case 's':
 		r.id = engine.JobID(in.text())
 		if r.spec = readJournaled(in.rest); r.spec == nil {
@@ -95,6 +99,8 @@ func parseRecord(line string) (*record, bool) {
 	case 'a':
 		r.op = in.text()
 		r.body = in.body()
+	case 'g':
+		r.job, r.index = in.int(), in.int()
 	case 'r', 'x', 'f':
 		r.job, r.index, r.attempt = in.int(), in.int(), in.int()
 		if r.kind != 'r' {

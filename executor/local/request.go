@@ -34,9 +34,14 @@ func request(spec *engine.JobSpec, there []model.Consumable) *model.Request {
 	if spec.Task == nil {
 		return r
 	}
+	for _, n := range spec.Task.Consumables {
+		if n.Pool {
+			r.Pools = append(r.Pools, model.Need{Consumable: n.Resource, Quantity: n.Quantity})
+		}
+	}
 	for _, c := range there {
 		for _, n := range spec.Task.Consumables {
-			if n.Name() == c.Name {
+			if !n.Pool && n.Name() == c.Name {
 				r.Consumables = append(r.Consumables, model.Need{Consumable: c.Name, Quantity: min(n.Quantity, c.Total)})
 			}
 		}

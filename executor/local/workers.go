@@ -16,7 +16,7 @@ const maxWorkers = 4096
 // advance lets the scheduler work after an input, and takes up what it wants done. It
 // is called with the lock held.
 func (b *Batch) advance(now time.Time) {
-	for effects := b.model.Tick(now); len(effects) > 0; effects = b.model.Tick(now) {
+	for effects := b.tick(now); len(effects) > 0; effects = b.tick(now) {
 		for i := range effects {
 			if e := &effects[i]; e.Kind == model.Start {
 				b.start(e, now)
@@ -25,6 +25,7 @@ func (b *Batch) advance(now time.Time) {
 			}
 		}
 	}
+	b.gate.asked(b.model)
 	b.alarm(now)
 	select {
 	case b.changed <- struct{}{}:
@@ -32,8 +33,29 @@ func (b *Batch) advance(now time.Time) {
 	}
 }
 
+func (b *Batch) tick(now time.Time) []model.Effect {
+	b.gate.refused = false
+	return b.model.Tick(now)
+}
+
+// wakeUp lets the scheduler work since others may have made room.
+func (b *Batch) wakeUp() {
+	b.mu.Lock()
+	defer b.unlock()
+	if b.closed {
+		return
+	}
+	now := b.now()
+	if !b.catchUp(now) {
+		b.advance(now)
+	}
+}
+
 // start queues a try for the workers, at once or after the delay.
 func (b *Batch) start(e *model.Effect, now time.Time) {
+	if b.gate.shares() {
+		b.journal.granted(now.UnixMilli(), e.Job, e.Index)
+	}
 	r := newRunning(e)
 	b.live[r.Job] = r
 	if b.onStart != nil {
@@ -306,6 +328,7 @@ func (b *Batch) Close(ctx context.Context) error {
 	case <-b.done:
 		return b.release()
 	case <-time.After(killWait):
+		b.gate.leave()
 		b.rewriters.Wait()
 		b.mu.Lock()
 		defer b.mu.Unlock()
@@ -325,6 +348,7 @@ func (b *Batch) stopAll(grace time.Duration) {
 
 // release frees what a Batch holds, once nothing runs any more.
 func (b *Batch) release() error {
+	b.gate.leave()
 	b.runner.Close()
 	b.rewriters.Wait()
 	return errors.Join(b.rewriteErr, b.journal.close())

@@ -22,7 +22,10 @@ func older(a, b *job) bool { return a.seq < b.seq }
 
 // of returns the line of a job.
 func (q *queue) of(j *job) *line {
-	if q.policy == nil {
+	switch {
+	case q.policy == nil && len(j.req.Pools) > 0:
+		return q.pool(j.req.Pools)
+	case q.policy == nil:
 		return &q.line
 	}
 	return &q.byShare[j.req.ShareID].line
@@ -80,6 +83,14 @@ func (l *line) head() (ref, bool) {
 		j.flags &^= queued
 	}
 	return ref{}, false
+}
+
+// popFront drops the first of the retries if it is that one. Another one is dropped when it
+// comes up.
+func (l *line) popFront(r ref) {
+	if n := len(l.front); n > 0 && l.front[n-1] == r {
+		l.pop()
+	}
 }
 
 // pop drops the first of the retries.

@@ -43,6 +43,9 @@ type Config struct {
 	Submitting time.Duration
 	// Consumables are there from the beginning.
 	Consumables []Consumable
+	// Room, if not nil, is asked before a try starts. A Model whose requests have Pools is
+	// not saved.
+	Room Room
 }
 
 // Capacity is the size of an instance: the one that all jobs are packed on, or the

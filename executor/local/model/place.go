@@ -11,6 +11,9 @@ import (
 // turns, each with its head.
 func (m *Model) dispatch() {
 	for _, t := range m.tiers {
+		for _, q := range t.queues {
+			q.reopen()
+		}
 		for blocked := 0; blocked < len(t.queues); t.turn = (t.turn + 1) % len(t.queues) {
 			if m.startHead(t.queues[t.turn]) {
 				blocked = 0
@@ -23,7 +26,7 @@ func (m *Model) dispatch() {
 
 // startHead starts the head of a queue if there is one and it fits.
 func (m *Model) startHead(q *queue) bool {
-	line := q.next(m.now)
+	line, pooled := q.next(m.now)
 	if line == nil {
 		m.unstick(q)
 		return false
@@ -42,6 +45,16 @@ func (m *Model) startHead(q *queue) bool {
 	if why := r.job.req.Undispatchable; why != "" {
 		m.refuseStart(r, why)
 		return true
+	}
+	switch m.ask(r.job) {
+	case NoRoom:
+		return false
+	case NoPool:
+		if pooled == nil { // its queue has a policy: it waits as for a consumable resource
+			return false
+		}
+		pooled.shut = true
+		return m.startHead(q)
 	}
 	m.place(r, e)
 	return true
@@ -133,7 +146,7 @@ func (m *Model) place(r ref, e *environment) {
 	q.take(j, m.now, want.cpu)
 	m.take(j, c)
 	if c.is(atFront) {
-		q.of(j).pop()
+		q.of(j).popFront(r)
 	}
 	j.unready(r.index, c)
 	m.set(j, c, engine.JobStarting)
@@ -159,6 +172,9 @@ func (q *queue) take(j *job, now, cpu int64) {
 func (m *Model) unplace(j *job, c *child) {
 	want := j.req.want()
 	m.used = m.used.minus(m.grant(want))
+	if m.cfg.Room != nil {
+		m.cfg.Room.Give(m.use(j))
+	}
 	e := m.places[c.place]
 	e.used -= want.cpu
 	j.queue.take(j, m.now, -want.cpu)

@@ -111,7 +111,7 @@ func (s *story) check() {
 func (s *story) checkQueue(name string) {
 	q := s.m.byQueue[name]
 	var head ref
-	if l := q.next(s.m.now); l != nil {
+	if l, _ := q.next(s.m.now); l != nil {
 		var ok bool
 		if head, ok = l.head(); ok {
 			if e, _ := s.m.choose(q, head); e != nil {

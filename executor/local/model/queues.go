@@ -23,6 +23,7 @@ type queue struct {
 	line    line              // unless there is a policy
 	shares  []*share          // else; in order of their first use
 	byShare map[string]*share // by share identifier
+	pooled  []*pooled         // what needs pools, unless there is a policy; in order of their first use
 
 	open    int    // jobs that have not ended
 	used    int64  // thousandths of vCPUs

@@ -26,6 +26,7 @@ type Request struct {
 	ShareID     string `json:"share_id,omitempty"`   // shareIdentifier, for queues with a Policy
 	Priority    int    `json:"priority,omitempty"`   // schedulingPriority within its share
 	Consumables []Need `json:"consumables,omitempty"`
+	Pools       []Need `json:"pools,omitempty"`   // what each try takes of pools, by name; see Room
 	Fargate     bool   `json:"fargate,omitempty"` // wants a Fargate environment, else one of EC2
 
 	// Undispatchable, if not empty, is why the job FAILs with this statusReason when it is

@@ -260,10 +260,14 @@ func (q *queue) checkShare(r *Request) error {
 	return nil
 }
 
-// next returns the line whose head is the head of the queue.
-func (q *queue) next(now int64) *line {
-	if q.policy == nil {
-		return &q.line
+// next returns the line whose head is the head of the queue; and the pooled one that it is,
+// if any.
+func (q *queue) next(now int64) (*line, *pooled) {
+	switch {
+	case q.policy == nil && len(q.pooled) > 0:
+		return q.foremost()
+	case q.policy == nil:
+		return &q.line, nil
 	}
 	var best *share
 	var least float64
@@ -277,9 +281,9 @@ func (q *queue) next(now int64) *line {
 		}
 	}
 	if best == nil {
-		return nil
+		return nil, nil
 	}
-	return &best.line
+	return &best.line, nil
 }
 
 // before decides between shares that have used the same: by submission of their heads.
