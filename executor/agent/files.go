@@ -38,6 +38,7 @@ var (
 	_ engine.BulkPublisher  = (*Files)(nil)
 	_ engine.Discarder      = (*Files)(nil)
 	_ engine.Matcher        = (*Files)(nil)
+	_ engine.Prober         = (*Files)(nil)
 )
 
 // later makes of an error that says nothing of what was asked for one that engine knows.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -111,21 +112,34 @@ func total(out *s3.GetObjectOutput) int64 {
 
 // Put implements [Store].
 func (x *S3) Put(ctx context.Context, uri string, data []byte) (Object, error) {
-	return x.put(ctx, uri, bytes.NewReader(data), int64(len(data)), sha256.Sum256(data), nil)
+	return x.put(ctx, uri, bytes.NewReader(data), int64(len(data)), sha256.Sum256(data), condition{})
 }
 
 // PutNew implements [Store].
 func (x *S3) PutNew(ctx context.Context, uri string, data []byte) (Object, error) {
-	return x.put(ctx, uri, bytes.NewReader(data), int64(len(data)), sha256.Sum256(data), aws.String("*"))
+	return x.put(ctx, uri, bytes.NewReader(data), int64(len(data)), sha256.Sum256(data), condition{none: aws.String("*")})
 }
 
+// PutMatch implements [Store].
+func (x *S3) PutMatch(ctx context.Context, uri string, data []byte, etag string) (Object, error) {
+	quoted := `"` + etag + `"`
+	o, err := x.put(ctx, uri, bytes.NewReader(data), int64(len(data)), sha256.Sum256(data), condition{match: &quoted})
+	if errors.Is(err, ErrExists) || errors.Is(err, fs.ErrNotExist) || statusOf(err) == http.StatusConflict {
+		return o, fmt.Errorf("%s: %w", uri, ErrChanged)
+	}
+	return o, err
+}
+
+// A condition says when an object is made.
+type condition struct{ none, match *string } // If-None-Match, If-Match
+
 // put makes an object of size bytes of r in one call.
-func (x *S3) put(ctx context.Context, uri string, r io.ReadSeeker, size int64, sum Sum, noneMatch *string) (Object, error) {
+func (x *S3) put(ctx context.Context, uri string, r io.ReadSeeker, size int64, sum Sum, when condition) (Object, error) {
 	bucket, key, err := name(uri)
 	if err != nil {
 		return Object{}, err
 	}
-	in := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: r, ContentLength: &size, IfNoneMatch: noneMatch, ChecksumSHA256: x.checksum(sum)}
+	in := &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: r, ContentLength: &size, IfNoneMatch: when.none, IfMatch: when.match, ChecksumSHA256: x.checksum(sum)}
 	out, err := call(ctx, x, bucket, x.c.PutObject, in, signed(sum))
 	if err != nil {
 		return Object{}, x.explain(writing, uri, err)

@@ -41,6 +41,11 @@ type Store interface {
 	// out and its answer lost may get it as well: what is there tells.
 	PutNew(ctx context.Context, uri string, data []byte) (Object, error)
 
+	// PutMatch replaces an object whose ETag is that one (If-Match): with another one, or if
+	// there is none, the error is [ErrChanged]. A caller whose own first try was carried out
+	// and its answer lost may get it as well: what is there tells.
+	PutMatch(ctx context.Context, uri string, data []byte, etag string) (Object, error)
+
 	// Upload makes an object of size bytes of what r reads, in parallel parts if it is
 	// large, and returns its sha256 as well. r is read from its beginning to its end, and
 	// more than once. There is no object until all of it is there.

@@ -55,7 +55,7 @@ func (x *S3) Upload(ctx context.Context, uri string, r io.ReaderAt, size int64) 
 		if err != nil {
 			return Object{}, Sum{}, fmt.Errorf("cannot read what is to be %s: %w", uri, err)
 		}
-		o, err := x.put(ctx, uri, io.NewSectionReader(r, 0, size), size, sum, nil)
+		o, err := x.put(ctx, uri, io.NewSectionReader(r, 0, size), size, sum, condition{})
 		return o, sum, err
 	}
 	bucket, key, err := name(uri)

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecs"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/scheduler"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"flow/executor/whole"
@@ -151,6 +152,12 @@ func (c *Cloud) ECR(region string) (*ecr.Client, error) {
 		}
 	})
 	return x, c.beside("ECR", "AWS_ENDPOINT_URL_ECR", x.Options().BaseEndpoint)
+}
+
+// Scheduler returns a client of Amazon EventBridge Scheduler. The error is an [AbsentError].
+func (c *Cloud) Scheduler() (*scheduler.Client, error) {
+	x := scheduler.NewFromConfig(c.cfg)
+	return x, c.beside("EventBridge Scheduler", "AWS_ENDPOINT_URL_SCHEDULER", x.Options().BaseEndpoint)
 }
 
 // S3 returns a client of S3. The error is an [AbsentError].

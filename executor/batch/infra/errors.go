@@ -12,6 +12,9 @@ import (
 	flowbatch "flow/executor/batch"
 )
 
+// Doing says what could not be done of what AWS was asked for, and why, in words for people.
+func Doing(what string, err error) error { return doing(what, err) }
+
 // doing says what could not be done, and why.
 func doing(what string, err error) error {
 	if errors.Is(err, context.Canceled) {

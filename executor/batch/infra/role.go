@@ -36,6 +36,9 @@ func JobRoleNames(workflow, region string) []string {
 // maxRoleName is how long the name of a role may be (IAM API reference, CreateRole).
 const maxRoleName = 64
 
+// RoleName returns the name of a role that flow makes for a workflow in a region, for a use.
+func RoleName(use, workflow, region string) string { return roleName(use, workflow, region) }
+
 // roleName returns the name of the role for a use. One that is too long is cut, and gets a
 // part of the hash of all of it.
 func roleName(use, workflow, region string) string {

@@ -26,7 +26,7 @@ import (
 // below which there is nothing.
 func Test(t *testing.T, open func(t *testing.T) (store.Store, string)) {
 	for name, test := range map[string]func(*testing.T, store.Store, string){
-		"missing": testMissing, "put": testPut, "put new": testPutNew, "range": testRange, "transfer": testTransfer,
+		"missing": testMissing, "put": testPut, "put new": testPutNew, "put match": testPutMatch, "range": testRange, "transfer": testTransfer,
 		"copy": testCopy, "list and remove": testList, "odd keys": testOddKeys, "names": testNames, "cancelled": testCancelled,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -145,6 +145,35 @@ func testPutNew(t *testing.T, x store.Store, prefix string) {
 	is(t, "Remove", x.Remove(ctx, uri), nil)
 	_, err := x.PutNew(ctx, uri, []byte("again"))
 	is(t, "PutNew after Remove", err, nil)
+}
+
+func testPutMatch(t *testing.T, x store.Store, prefix string) {
+	ctx, uri := t.Context(), prefix+"lock"
+	_, err := x.PutMatch(ctx, uri, []byte("0"), "0123456789abcdef0123456789abcdef")
+	is(t, "PutMatch of nothing", err, store.ErrChanged)
+	first := must[store.Object](t, "Put")(x.Put(ctx, uri, []byte("first")))
+	var g errgroup.Group
+	var winner atomic.Int64
+	for i := range int64(8) {
+		g.Go(func() error {
+			_, err := x.PutMatch(ctx, uri, fmt.Append(nil, i+1), first.ETag)
+			switch {
+			case errors.Is(err, store.ErrChanged):
+				return nil
+			case err == nil && !winner.CompareAndSwap(0, i+1):
+				return errors.New("two have replaced it")
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "its content", get(t, x, uri), fmt.Sprint(winner.Load()))
+	second := must[store.Object](t, "Head")(x.Head(ctx, uri))
+	third := must[store.Object](t, "PutMatch")(x.PutMatch(ctx, uri, []byte("third"), second.ETag))
+	want(t, "its ETag", must[store.Object](t, "Head")(x.Head(ctx, uri)).ETag, third.ETag)
+	want(t, "its content", get(t, x, uri), "third")
 }
 
 func testRange(t *testing.T, x store.Store, prefix string) {

@@ -248,6 +248,24 @@ func (m *Mem) PutNew(ctx context.Context, uri string, data []byte) (store.Object
 	return m.write(ctx, "PutNew", uri, data)
 }
 
+// PutMatch implements store.Store.
+func (m *Mem) PutMatch(ctx context.Context, uri string, data []byte, etag string) (store.Object, error) {
+	refused, lost := m.call(ctx, "PutMatch", uri)
+	if refused != nil {
+		return store.Object{}, refused
+	}
+	m.shared.mu.Lock()
+	defer m.shared.mu.Unlock()
+	if o, there := m.shared.objects[uri]; !there || o.ETag != etag {
+		return store.Object{}, errors.Join(lost, about("PutMatch", uri, store.ErrChanged))
+	}
+	o := m.shared.put(uri, slices.Clone(data))
+	if lost != nil {
+		return store.Object{}, lost
+	}
+	return o, nil
+}
+
 // Upload implements store.Store. One that is refused leaves parts of the object, as one of
 // S3 that its process did not live to end.
 func (m *Mem) Upload(ctx context.Context, uri string, r io.ReaderAt, size int64) (store.Object, store.Sum, error) {
