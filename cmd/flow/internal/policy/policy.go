@@ -66,7 +66,7 @@ type rule struct {
 	when func(*Scope) Condition // nil: whenever
 }
 
-var rules = map[Audience][]rule{Run: runRules, Infra: infraRules, Job: jobRules}
+var rules = map[Audience][]rule{Run: runRules, Infra: infraRules, Job: jobRules, Deploy: deployRules}
 
 // Of returns the policy of audiences for what is in scope.
 func Of(s *Scope, audiences ...Audience) *Document {
@@ -122,6 +122,9 @@ func (d *Document) Reasons() []Reason {
 // User Guide, reference_iam-quotas).
 const MaxSize = 6144
 
+// MaxInline is how many characters the policies may have that are written into a role (ibid.).
+const MaxInline = 10240
+
 // Actions returns all actions that the tables of audiences know.
 func Actions(audiences ...Audience) []string {
 	var out []string
@@ -147,6 +150,7 @@ type LogGroup struct{ Region, Name string }
 type Files struct {
 	Bucket, Prefix string
 	Write          bool // they are written, too
+	Watched        bool // who runs the workflow waits for them, and jobs have nothing to do with them
 }
 
 // A Scope is what a workflow names of AWS. Names may be ARNs.
@@ -165,6 +169,8 @@ type Scope struct {
 
 	Others bool // jobs go to queues or environments that are not made here, of which little is known
 	Made   Made // what is to be made
+
+	Deployed Deployed // what is made for its schedules
 }
 
 // Made is what infrastructure is to be made of. Names may be ARNs.

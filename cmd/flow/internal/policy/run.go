@@ -143,11 +143,11 @@ var runRules = []rule{
 		on: func(s *Scope) []string { return s.Repositories },
 	},
 	{
-		sid: "ListFiles", uses: []use{{"s3:ListBucket", "flow run, plan, files, clean, recover: what is below work_dir, inputs that are prefixes or patterns; flow doctor: whether the bucket is there"}},
+		sid: "ListFiles", uses: []use{{"s3:ListBucket", "flow run, plan, files, clean, recover: what is below work_dir, inputs that are prefixes or patterns, what is waited for; flow doctor: whether the bucket is there"}},
 		on: buckets,
 	},
 	{
-		sid: "ReadFiles", uses: []use{{"s3:GetObject", "flow run, plan, outputs, files, recover: inputs, what tasks have left, and copies of it that are published"}},
+		sid: "ReadFiles", uses: []use{{"s3:GetObject", "flow run, plan, outputs, files, recover: inputs, what is waited for, what tasks have left, and copies of it that are published"}},
 		on: func(s *Scope) []string { return s.objects(false) },
 	},
 	{
@@ -174,11 +174,11 @@ var runRules = []rule{
 var jobRules = []rule{
 	{
 		sid: "JobListsFiles", uses: []use{{"s3:ListBucket", "flow's agent in jobs: whether a file is there, or none; inputs that are prefixes"}},
-		on: buckets,
+		on: func(s *Scope) []string { return buckets(s.ofJobs()) },
 	},
 	{
 		sid: "JobReadsFiles", uses: []use{{"s3:GetObject", "flow's agent in jobs: what it has to do, inputs, results that are published"}},
-		on: func(s *Scope) []string { return s.objects(false) },
+		on: func(s *Scope) []string { return s.ofJobs().objects(false) },
 	},
 	{
 		sid: "JobWritesFiles",
@@ -215,6 +215,11 @@ func buckets(s *Scope) []string {
 		out = append(out, "arn:"+s.partition()+":s3:::"+f.Bucket)
 	}
 	return out
+}
+
+// ofJobs returns the scope with the files that jobs have to do with.
+func (s *Scope) ofJobs() *Scope {
+	return &Scope{Region: s.Region, Files: slices.DeleteFunc(slices.Clone(s.Files), func(f Files) bool { return f.Watched })}
 }
 
 // writtenBuckets returns the ARNs of the buckets that are written to.

@@ -81,6 +81,18 @@ func (d Dir) Create(ctx context.Context, r *Record) error {
 	return nil
 }
 
+// Withdraw removes the record of a run that Create made, and that came to nothing.
+func (d Dir) Withdraw(ctx context.Context, run engine.RunID) error {
+	if !d.Far() {
+		return os.RemoveAll(d.Run(run))
+	}
+	st, err := d.Store(ctx)
+	if err != nil {
+		return err
+	}
+	return st.Remove(ctx, d.Run(run)+recordName, d.listed(run))
+}
+
 // Put is Create for a run that is taken up: a record that is there stays. me names the state
 // file of the run. *GoingError if the run is being removed; a removal that was only thought
 // of with the same state file is called off.
