@@ -55,7 +55,7 @@ lint: ## golangci-lint, with the short list of .golangci.yml
 # of AWS Batch, which have none, nor others that only compute; nor the tests of dsl, which
 # evaluates a file in one goroutine; nor those (judges, workflows) whose programs run aside,
 # where it sees nothing of them.
-RACE = ./cmd/flow ./cmd/flow/internal/web ./cmd/flow/internal/notice $(shell $(GO) list ./executor/... ./state 2>/dev/null | \
+RACE = ./cmd/flow ./cmd/flow/internal/web ./cmd/flow/internal/notice ./cmd/flow/internal/service ./cmd/flow/internal/head $(shell $(GO) list ./executor/... ./state 2>/dev/null | \
 	  grep -vxE 'flow/executor|flow/executor/(instances|whole|local/model|batch/(cost|where|capacity)|executortest.*|.*/judges)')
 
 # What others wrote and only computes, SQLite translated from C and the compression of layers,
@@ -65,9 +65,9 @@ RACELESS = $(foreach p,modernc.org/sqlite/lib github.com/klauspost/compress/... 
 # Much data, all of it in one goroutine; and of cmd/flow what is the work of packages whose own
 # tests are looked at (images, doctor, infra, agent, transfers), commands that print and end, and
 # what runs in other processes or containers (TestS3KilledAnywhere, TestBatchFromScratch: TestBatchKilledAnywhere
-# drives runs here), and what looks at pages: the server's goroutines are in the tests of its package and in serve.
+# drives runs here; TestScheduleHead, TestServicesShareSlots), simulations in one goroutine, and what looks at pages: the server's goroutines are in the tests of its package and in serve.
 RACESKIP := TestPagesAreBounded|TestFilterManyStreams|TestLookupMany|TestImages|TestDoctor|TestInfra|TestWalk|TestAgent|TestLargeFile|TestS3|TestCanary|$\
-InBrowser|TestPages$$|TestBatchFromScratch|TestHostile|TestReport|TestLargeStateServed|TestRunPage|TestRoutesRefuse|TestExport|TestPictures|$\
+InBrowser|TestPages$$|TestSchedulePages|TestSchedulePictures|TestScheduleDeploy|TestScheduleHead|TestScheduleNightly|TestServicesShareSlots|TestSimulation|TestBatchFromScratch|TestHostile|TestReport|TestLargeStateServed|TestRunPage|TestRoutesRefuse|TestExport|TestPictures|$\
 TestScripts/(s3|batchs3|recovers3|infra|infraexport|infrapolicy|image|doctor|hostile|fmt|validate|graph|init|help|sensitive|secrets|list|outputs|files|items|edited|publish|plan|report|export|github|events|uitasks|uibatch)$$
 
 # With -short, what tests do often they do a few times, with much they do with less, by the

@@ -27,6 +27,7 @@ type app struct {
 	stderr io.Writer
 	now    func() time.Time
 	hurry  atomic.Pointer[func()] // see atSecondSignal
+	unseen bool                   // what it prints is for no terminal; see hushed
 
 	// Flags of every command.
 	dir     string // -C

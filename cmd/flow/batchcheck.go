@@ -203,7 +203,7 @@ func (s *session) withBatch(ctx context.Context, f *runFlags, mistakes hcl.Diagn
 }
 
 func (s *session) sketches(f *runFlags) (*engine.Workflow, map[engine.StepName]*engine.TaskSpec) {
-	return s.program.Sketch(f.input(nil), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
+	return s.program.Sketch(s.input(f, nil), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults, PublishTo: s.site.PublishTo})
 }
 
 // planBatch checks the plan of a run on AWS Batch, and says what it means there; nil for a

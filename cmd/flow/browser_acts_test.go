@@ -79,6 +79,44 @@ func TestActsInBrowser(t *testing.T) {
 	before := b.attempts(interrupted, "then")
 	u.does(tab, "Retry from this step")
 	b.tried(interrupted, "then", before+1)
+	u.pauses(tab, b)
+}
+
+// pauses pauses a schedule in a dialog, and sees that somebody else resumes it.
+func (u *ui) pauses(tab *browsertest.Tab, b *killBench) {
+	u.t.Helper()
+	tab.Go(u.base + "/schedules")
+	db := putSchedules(b.t, b, "asked", daily("daily"))
+	reads := func(text string) string {
+		return fmt.Sprintf("document.querySelector('main').innerText.includes(%q)", text)
+	}
+	tab.Wait(reads("asked/daily")) // by itself
+	tab.Click(`a[data-ask][href="/schedules/asked/daily/pause"]`)
+	tab.Wait(`document.querySelector("dialog[open] form.ask")`)
+	tab.Do(chromedp.SetValue(chromedp.CSS(`dialog [name=reason]`), "the disk is <b>full</b>"))
+	tab.Click("dialog button[type=submit]")
+	tab.Wait(at("/schedules/asked/daily") + "&&" + reads("the disk is <b>full</b>"))
+	tab.Inspect("schedule-paused")
+	sch, err := db.Schedule(b.t.Context(), "asked/daily")
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if err := db.ResumeSchedule(b.t.Context(), sch.ID); err != nil {
+		u.t.Fatal(err)
+	}
+	tab.Wait(`document.querySelector("#head .badge")?.textContent === "On"`)
+	tab.Go(u.base + "/schedules/asked/daily/backfill")
+	tab.Inspect("backfill-blocked")
+	beService(b.t, db)
+	tab.Go(u.base + "/schedules/asked/daily/backfill")
+	tab.Do(chromedp.SetValue(chromedp.CSS(`[name=from]`), "2026-01-01"), chromedp.SetValue(chromedp.CSS(`[name=to]`), "2026-02-01x"))
+	tab.Forgive("422")
+	tab.Click("form.ask button[type=submit]")
+	tab.Wait(`document.querySelector("#f-to[aria-invalid=true]")`)
+	tab.Inspect("backfill-mistake")
+	tab.Do(chromedp.SetValue(chromedp.CSS(`[name=to]`), "2026-02-01"))
+	tab.Click("form.ask button[type=submit]")
+	tab.Wait(at("/schedules/asked/daily") + "&&" + reads("0 / 31"))
 }
 
 // attempts returns how often a task was tried.

@@ -28,7 +28,13 @@ type ui struct {
 // startUI starts flow ui in the directory of a bench.
 func startUI(b *killBench) *ui {
 	b.t.Helper()
-	cmd := b.command("ui", "-no-open", "-q")
+	return startPages(b, "ui", "-no-open")
+}
+
+// startPages starts a command that serves pages, and says their link first.
+func startPages(b *killBench, args ...string) *ui {
+	b.t.Helper()
+	cmd := b.command(append(args, "-q")...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
@@ -41,12 +47,12 @@ func startUI(b *killBench) *ui {
 	b.t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		if err := cmd.Wait(); err != nil {
-			b.t.Errorf("flow ui: %v\n%s", err, &said)
+			b.t.Errorf("flow %s: %v\n%s", args[0], err, &said)
 		}
 	})
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
-		b.t.Fatalf("flow ui says no link: %v\n%s", err, &said)
+		b.t.Fatalf("flow %s says no link: %v\n%s", args[0], err, &said)
 	}
 	u, err := url.Parse(strings.TrimSpace(line))
 	if err != nil {

@@ -5,38 +5,51 @@ import (
 	"time"
 
 	"flow/engine"
+	"flow/state"
 )
 
 // What follows are the JSON forms of what commands show. Fields are only ever added.
 
 // A runJSON is a run.
 type runJSON struct {
-	Run      string                     `json:"run"`
-	Workflow string                     `json:"workflow"`
-	Status   engine.Status              `json:"status"`
-	Reason   string                     `json:"reason,omitempty"`
-	Cause    string                     `json:"cause,omitempty"`
-	Created  time.Time                  `json:"created"`
-	Ended    time.Time                  `json:"ended,omitzero"`
-	Seconds  float64                    `json:"seconds"`
-	WorkDir  string                     `json:"work_dir"`
-	Executor string                     `json:"executor"`
-	Note     string                     `json:"note,omitempty"` // why it may not be the newest
-	Paused   *pausedJSON                `json:"paused,omitempty"`
-	CostUSD  *float64                   `json:"cost_usd,omitempty"` // so far, as flow cost has it; absent: not known
-	Driver   *driverJSON                `json:"driver"`             // null: nobody drives it
-	Vars     map[string]json.RawMessage `json:"variables,omitempty"`
-	Tasks    map[string]int             `json:"tasks"`
-	Steps    []*stepJSON                `json:"steps"`
-	Failed   []*taskJSON                `json:"failed,omitempty"`
-	Held     []heldJSON                 `json:"held,omitempty"`
-	Outputs  map[string]*outputJSON     `json:"outputs,omitempty"`
+	Run      string        `json:"run"`
+	Workflow string        `json:"workflow"`
+	Status   engine.Status `json:"status"`
+	Reason   string        `json:"reason,omitempty"`
+	Cause    string        `json:"cause,omitempty"`
+	Schedule string        `json:"schedule,omitempty"` // that has begun it
+	Slot     time.Time     `json:"slot,omitzero"`      // for which time
+	Created  time.Time     `json:"created"`
+	Ended    time.Time     `json:"ended,omitzero"`
+	Seconds  float64       `json:"seconds"`
+	WorkDir  string        `json:"work_dir"`
+	Executor string        `json:"executor"`
+	Note     string        `json:"note,omitempty"`      // why it may not be the newest
+	WaitsFor string        `json:"waits_for,omitempty"` // pools, and who has them
+	Paused   *pausedJSON   `json:"paused,omitempty"`
+	Late     *lateJSON     `json:"late,omitempty"`     // it is late, or was when it ended
+	Waiting  []waitingJSON `json:"waiting,omitempty"`  // steps that wait for files
+	CostUSD  *float64      `json:"cost_usd,omitempty"` // so far, as flow cost has it; absent: not known
+	Driver   *driverJSON   `json:"driver"`             // null: nobody drives it
+	// Entrusted says why the service does not drive it yet, which is to do so; "": it is not.
+	Entrusted string                     `json:"entrusted,omitempty"`
+	Vars      map[string]json.RawMessage `json:"variables,omitempty"`
+	Tasks     map[string]int             `json:"tasks"`
+	Steps     []*stepJSON                `json:"steps"`
+	Failed    []*taskJSON                `json:"failed,omitempty"`
+	Held      []heldJSON                 `json:"held,omitempty"`
+	Outputs   map[string]*outputJSON     `json:"outputs,omitempty"`
 }
 
 // A driverJSON is the process that drives a run.
 type driverJSON struct {
-	Host string `json:"host"`
-	PID  int    `json:"pid"`
+	Service bool   `json:"service,omitempty"` // it is the service, which drives the run among others
+	Host    string `json:"host"`
+	PID     int    `json:"pid"`
+}
+
+func driverData(held *state.HeldError) *driverJSON {
+	return &driverJSON{Host: held.Owner.Host, PID: held.Owner.PID, Service: held.Service}
 }
 
 // A heldJSON is a step that is not handed over to the executor yet, and why.
@@ -162,7 +175,11 @@ func runData(run *engine.Run, now time.Time) *runJSON {
 		Created: created, Ended: ended, Seconds: span(created, ended, now).Round(time.Millisecond).Seconds(), WorkDir: info.WorkDir, Executor: info.Executor,
 		Steps: []*stepJSON{},
 	}
+	if info.Slot != nil {
+		out.Schedule, out.Slot = out.Workflow+"/"+info.Slot.Schedule, info.Slot.Time
+	}
 	out.Paused, out.CostUSD = pausedData(run), costData(run)
+	out.Late, out.Waiting = lateData(run, now), waitingData(run)
 	if len(info.Variables) > 0 {
 		out.Vars = make(map[string]json.RawMessage, len(info.Variables))
 		for name, value := range info.Variables {

@@ -9,19 +9,43 @@ import (
 	"github.com/spf13/pflag"
 
 	"flow/cmd/flow/internal/view"
+	"flow/dsl"
 	"flow/engine"
 	"flow/state"
 )
 
 // detachFlags say to come back while a run goes on.
 type detachFlags struct {
-	detach bool
-	driver bool
+	detach  bool
+	driver  bool
+	service *state.TermHeldError // that can drive what is left; nil: there is none
+}
+
+// find looks for a service that can drive what is left.
+func (d *detachFlags) find(ctx context.Context, db *state.DB) (err error) {
+	if d.detach {
+		d.service, err = db.TermHolder(ctx, state.ServiceTerm)
+	}
+	return err
+}
+
+// entrusts reports whether the run of a program is left to the service. One that has sensitive
+// variables is not: their values are kept nowhere.
+func (d *detachFlags) entrusts(p *dsl.Program) bool { return d.service != nil && sensitiveOf(p) == "" }
+
+// sensitiveOf returns the first sensitive variable of a program; "": it has none.
+func sensitiveOf(p *dsl.Program) string {
+	for _, v := range p.Variables {
+		if v.Sensitive {
+			return v.Name
+		}
+	}
+	return ""
 }
 
 func (d *detachFlags) register(flags *pflag.FlagSet) {
-	flags.BoolVar(&d.detach, "detach", false, "hand over to AWS Batch what can be, and return")
-	flags.BoolVar(&d.driver, "driver", false, "with --detach: leave a process in the background that drives the run on")
+	flags.BoolVar(&d.detach, "detach", false, "hand over to AWS Batch what can be, leave the rest to flow serve if it is there, and return")
+	flags.BoolVar(&d.driver, "driver", false, "with --detach: leave a process in the background that drives the run on, unless flow serve does")
 }
 
 func (d *detachFlags) check(cmd string) error {
@@ -31,28 +55,41 @@ func (d *detachFlags) check(cmd string) error {
 	return nil
 }
 
-// possible says why a run on an executor cannot be left alone.
-func (d *detachFlags) possible(executor string) error {
-	if d.detach && !d.driver && executor == localExecutor {
-		return errors.New("-detach: tasks on this machine end with the process that runs them. Leave one in the background with -detach -driver, or run on AWS Batch (-executor batch)")
+// possible says why a run of a program on an executor cannot be left alone.
+func (d *detachFlags) possible(executor string, p *dsl.Program) error {
+	switch {
+	case !d.detach || d.driver || executor != localExecutor || d.entrusts(p):
+		return nil
+	case d.service != nil:
+		return fmt.Errorf("-detach: the value of the sensitive variable %s is kept nowhere, so the service (process %d on %s) could not drive the run. Leave a process in the background that does, with -detach -driver", sensitiveOf(p), d.service.Owner.PID, d.service.Owner.Host)
 	}
-	return nil
+	return errors.New("-detach: tasks on this machine end with the process that runs them. Have flow serve drive the run, which is not there now; or leave a process in the background with -detach -driver; or run on AWS Batch (-executor batch)")
 }
 
-// detach hands over what can be, has a process in the background go on if that was asked
-// for, and says how things are.
+// detach hands over what can be, has the service go on, or a process in the background if that
+// was asked for, and says how things are.
 func (s *session) detach(ctx context.Context, f *runFlags, title string) error {
 	run, err := s.handOver(ctx, title)
 	if err != nil {
 		return err
 	}
-	var owner *state.Owner
-	if f.leave.driver && !run.Ended() && !run.Rests() {
-		if owner, err = s.background(ctx, f); err != nil {
+	goes := !run.Ended() && !run.Rests()
+	switch {
+	case goes && f.leave.entrusts(s.program):
+		if err := s.db.Entrust(ctx, s.id); err != nil {
 			return err
 		}
+		return s.a.left(run, &driverJSON{Host: f.leave.service.Owner.Host, PID: f.leave.service.Owner.PID, Service: true}, "")
+	case goes && f.leave.driver:
+		owner, err := s.background(ctx, f)
+		if err != nil {
+			return err
+		}
+		if owner != nil {
+			return s.a.left(run, &driverJSON{Host: owner.Host, PID: owner.PID}, s.driverLog())
+		}
 	}
-	return s.a.left(run, owner, s.driverLog())
+	return s.a.left(run, nil, "")
 }
 
 // handOver drives the run until nothing more can be handed over to its executor without
@@ -82,14 +119,11 @@ type leftJSON struct {
 	Driver *driverJSON   `json:"driver"`
 }
 
-// left prints the id of a run that goes on without us, and says on stderr how. owner is
-// the process that drives it, nil: none.
-func (a *app) left(run *engine.Run, owner *state.Owner, log string) error {
+// left prints the id of a run that goes on without us, and says on stderr how. driver is
+// the process that drives it, nil: none; log is where that one writes.
+func (a *app) left(run *engine.Run, driver *driverJSON, log string) error {
 	jobs, tasks := run.Alive()
-	data := leftJSON{Run: string(run.ID()), Status: run.Status(), Jobs: jobs, Tasks: tasks, Held: heldData(run, a.now())}
-	if owner != nil {
-		data.Driver = &driverJSON{Host: owner.Host, PID: owner.PID}
-	}
+	data := leftJSON{Run: string(run.ID()), Status: run.Status(), Jobs: jobs, Tasks: tasks, Held: heldData(run, a.now()), Driver: driver}
 	if data.Held == nil {
 		data.Held = []heldJSON{}
 	}
@@ -129,6 +163,8 @@ func leftLines(d *leftJSON, run *engine.Run, log string) (lines []string) {
 		}
 	}
 	switch {
+	case d.Driver != nil && d.Driver.Service:
+		lines = append(lines, fmt.Sprintf("the service, process %d on %s, drives the run", d.Driver.PID, view.Clean(d.Driver.Host)))
 	case d.Driver != nil:
 		lines = append(lines, fmt.Sprintf("process %d drives the run; what it says is in %s", d.Driver.PID, log))
 	case len(d.Held) > 0:

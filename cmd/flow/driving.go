@@ -45,8 +45,8 @@ func (s *session) driver(x executor) *engine.Driver {
 	return d
 }
 
-// show has a driver tell a follower what happens.
-func (s *session) show(d *engine.Driver, f *follower) {
+// show has a driver tell a display what happens.
+func (s *session) show(d *engine.Driver, f display) {
 	d.OnEvents = f.events
 	t := troubles{tell: f.tell}
 	if s.executor != batchExecutor {
@@ -68,14 +68,18 @@ type troubles struct {
 var troubleText = map[string]string{
 	"submit": "jobs cannot be submitted", "find": "jobs cannot be looked up", "describe": "jobs cannot be looked at",
 	"list": "jobs cannot be listed", "terminate": "jobs cannot be ended", filesTrouble: "files cannot be looked at",
+	waitTrouble: "what steps wait for cannot be looked for",
 }
 
 // filesTrouble is the operation that is none of the executor: looking at files, and publishing.
 const filesTrouble = "files"
 
+// waitTrouble is another one: looking for what steps wait for.
+const waitTrouble = "wait_for"
+
 // toldOfFiles takes in only what is not of the executor.
 func (t *troubles) toldOfFiles(op string, err error) {
-	if op == filesTrouble {
+	if op == filesTrouble || op == waitTrouble {
 		t.told(op, err)
 	}
 }
@@ -88,8 +92,11 @@ func (t *troubles) told(op string, err error) {
 		t.tell("AWS Batch: " + err.Error())
 	case err == nil && len(t.ops) > 0:
 		text := "AWS Batch does what it is asked for again"
-		if len(t.ops) == 1 && t.ops[filesTrouble] {
+		switch {
+		case len(t.ops) == 1 && t.ops[filesTrouble]:
 			text = "files can be looked at again"
+		case len(t.ops) == 1 && t.ops[waitTrouble]:
+			text = "what steps wait for can be looked for again"
 		}
 		t.ops = nil
 		t.tell(text)

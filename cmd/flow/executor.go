@@ -26,8 +26,12 @@ func (s *session) openExecutor(ctx context.Context, notice func(string)) (execut
 	if s.executor == batchExecutor {
 		return s.openBatch(ctx, notice)
 	}
+	var room *local.Room
+	if s.fleet != nil {
+		room = s.fleet.o.Room
+	}
 	x, err := local.Open(local.Options{
-		Journal: s.journal, Containers: s.machine.Containers,
+		Room: room, Pools: s.pools(), Journal: s.journal, Containers: s.machine.Containers,
 		VCPUs: s.machine.VCPUs, MemoryMiB: s.machine.MemoryMiB, GPUs: s.machine.GPUs,
 		Secret: s.secret, Memo: s.db, Consumables: consumablesHere(s.workflow),
 		Store: s.store(), TaskScratch: scratchPath(s.home),
@@ -47,7 +51,7 @@ func consumablesHere(wf *engine.Workflow) []model.Consumable {
 	}
 	var out []model.Consumable
 	for _, c := range wf.Infra.Consumables {
-		if !c.Existing {
+		if !c.Existing && !c.Pool {
 			out = append(out, model.Consumable{Name: c.Name, Total: c.Total, Replenishes: !c.NonReplenished})
 		}
 	}

@@ -46,6 +46,9 @@ func (a *app) explainStep(ctx context.Context, p *past, name engine.StepName) er
 	if (v.Reason != "" || v.Cause != "") && len(x.Failures) == 0 {
 		fmt.Fprintf(w, "  %s\n", whyText(nil, v.Reason, v.Cause))
 	}
+	if text := gateText(p.run, name, a.now()); text != "" {
+		fmt.Fprintf(w, "  %s\n", text)
+	}
 	if x.Waits != "" {
 		fmt.Fprintf(w, "  not handed over: %s\n", view.Clean(x.Waits))
 	}

@@ -88,6 +88,9 @@ func (a *app) waitsHere(ctx context.Context, p *past, t *engine.TaskStatus) *dia
 	if f := scarceHere(p.run, t); f != nil {
 		return f
 	}
+	if f := poolHere(ctx, p, t); f != nil {
+		return f
+	}
 	return roomHere(p, t)
 }
 

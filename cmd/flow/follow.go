@@ -154,7 +154,7 @@ func (f *follower) update(run *engine.Run, events []engine.Event) {
 		}
 	}
 	f.run.Status = run.Status()
-	f.run.Note = runNote(run)
+	f.run.Note = runNote(run, f.now())
 	if _, cancelling := run.Cancelling(); cancelling && f.run.Note != "" && f.living != "" {
 		f.run.Note += ", " + f.living
 	}
@@ -283,11 +283,12 @@ func (f *follower) put(lines string, now time.Time) {
 	}
 }
 
-// A teller hands lines for a person to a follower; while there is none, it prints them.
+// A teller hands lines for a person to a display, while there is one.
 type teller struct {
-	a  *app
-	mu sync.Mutex
-	fn func(string)
+	a         *app
+	otherwise func(string) // gets them then; nil: they are printed
+	mu        sync.Mutex
+	fn        func(string)
 }
 
 func (a *app) newTeller() *teller { return &teller{a: a} }
@@ -302,11 +303,14 @@ func (t *teller) to(fn func(string)) {
 func (t *teller) tell(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.fn != nil {
+	switch {
+	case t.fn != nil:
 		t.fn(text)
-		return
+	case t.otherwise != nil:
+		t.otherwise(text)
+	default:
+		_, _ = io.WriteString(t.a.stderr, view.Stamp(t.a.now())+" "+view.Clean(text)+"\n")
 	}
-	_, _ = io.WriteString(t.a.stderr, view.Stamp(t.a.now())+" "+view.Clean(text)+"\n")
 }
 
 // copyRun returns a copy of the newest state. The caller holds the lock.

@@ -182,7 +182,7 @@ func TestFollowerOfAResumedRunTellsOnlyWhatIsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newFakeRun(t, false)
 		f := r.f
-		r.f = &follower{} // the events before are another process's
+		r.f = &follower{now: time.Now} // the events before are another process's
 		r.starts(3)
 		r.f = f
 		r.happens(engine.Event{Kind: engine.RunResumed})

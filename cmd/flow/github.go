@@ -34,7 +34,7 @@ const mostAnnotations = 10
 
 // github returns nil outside of GitHub Actions.
 func (a *app) github() *github {
-	if os.Getenv("GITHUB_ACTIONS") != "true" {
+	if a.unseen || os.Getenv("GITHUB_ACTIONS") != "true" {
 		return nil
 	}
 	return &github{w: a.stderr, workspace: os.Getenv("GITHUB_WORKSPACE"), summary: os.Getenv("GITHUB_STEP_SUMMARY"), output: os.Getenv("GITHUB_OUTPUT")}

@@ -137,6 +137,8 @@ func (f *infraFlags) registerReplace(flags *pflag.FlagSet) {
 
 // An infraWork is a workflow's infrastructure, and where it is.
 type infraWork struct {
+	name    string // of the workflow
+	cloud   *awscloud.Cloud
 	manager *infra.Manager
 	wanted  *engine.Infra // nil: the workflow says nothing of it, or it is not looked at
 	close   func()
@@ -173,7 +175,7 @@ func (a *app) openInfra(ctx context.Context, path string, f *infraFlags, wanted,
 	}
 	o := infra.On(cloud, name, func(line string) { a.say("%s", line) })
 	o.Timeout = f.timeout
-	w.manager, w.close = infra.New(o), cloud.Close
+	w.name, w.cloud, w.manager, w.close = name, cloud, infra.New(o), cloud.Close
 	return w, nil
 }
 

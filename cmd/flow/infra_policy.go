@@ -31,7 +31,7 @@ func newInfraPolicy(a *app) *cobra.Command {
 		Short: "Write the least IAM policy for a workflow",
 		Long: `Write, as JSON, the least policy of IAM with which the workflow at PATH can be run (-for run, the
 default), its infrastructure be made (-for infra), or its files be reached by its jobs (-for job); -for all
-is all of them. It names the queues, job definitions, roles, log groups, buckets and images that the
+is all of them. -for deploy is what flow schedule deploy needs beside -for run. It names the queues, job definitions, roles, log groups, buckets and images that the
 workflow names, by ARN, with the account that the credentials are of.
 
 -explain says for each action which command of flow needs it.
@@ -52,7 +52,7 @@ workflow names, by ARN, with the account that the credentials are of.
 	flags.StringVar(&f.batch.Image, "image", "", "container `IMAGE` of tasks that the workflow gives none")
 	flags.StringVar(&f.batch.AgentImage, "agent-image", "", "container `IMAGE` with flow in it")
 	flags.StringVar(&f.workDir, "work-dir", "", "`DIR` or s3://bucket/prefix for the files of tasks (default: as flow run has it)")
-	flags.StringVar(&f.whose, "for", string(policy.Run), "`WHOSE` permissions: run, infra, job, or all")
+	flags.StringVar(&f.whose, "for", string(policy.Run), "`WHOSE` permissions: run, infra, job, deploy, or all")
 	flags.BoolVar(&f.explain, "explain", false, "say which command needs which action, in place of the policy")
 	flags.StringVar(&f.account, "account", "", "`ID` of the AWS account (default: that of the credentials)")
 	flags.StringVar(&f.out, "out", "", "write to `FILE` (default: stdout)")
@@ -61,8 +61,8 @@ workflow names, by ARN, with the account that the credentials are of.
 
 func (f *policyFlags) check(cmd string) error {
 	switch {
-	case f.whose != "all" && !slices.Contains(policy.Audiences, policy.Audience(f.whose)):
-		return errUsage(cmd, "-for takes run, infra, job or all, and not %q", f.whose)
+	case f.whose != "all" && policy.Audience(f.whose) != policy.Deploy && !slices.Contains(policy.Audiences, policy.Audience(f.whose)):
+		return errUsage(cmd, "-for takes run, infra, job, deploy or all, and not %q", f.whose)
 	case f.account != "" && !isAccount(f.account):
 		return errUsage(cmd, "-account takes the 12 digits of an account, and not %q", f.account)
 	case f.explain && f.out != "":

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"flow/engine"
 	awscloud "flow/executor/batch/cloud"
 	"flow/executor/batch/infra"
+	"flow/executor/scheduler"
 	"flow/executor/store"
 )
 
@@ -35,6 +38,7 @@ func (x *infrastructure) scope(f *runFlags) (*policy.Scope, []string, error) {
 			homeless = append(homeless, string(step.Name))
 		}
 	}
+	unknown := c.sensors(x.session.program.Sensors(f.input(nil)))
 	for _, n := range wf.Notices {
 		for i := range n.Ways {
 			if topic := n.Ways[i].Topic; topic != "" {
@@ -42,14 +46,37 @@ func (x *infrastructure) scope(f *runFlags) (*policy.Scope, []string, error) {
 			}
 		}
 	}
+	c.scope.Deployed = policy.Deployed{
+		Group: scheduler.GroupName(x.workflow.Name), Definition: scheduler.DefinitionName(x.workflow.Name), Roles: scheduler.RoleNames(x.workflow.Name, c.scope.Region),
+	}
 	c.scope.Made.RoleNames = infra.RoleNames(x.workflow.Name, c.scope.Region)
 	c.made(x.wanted)
 	c.others()
-	if len(homeless) == 0 {
-		return c.scope, nil, nil
+	if len(homeless) > 0 {
+		c.scope.Queues = append(c.scope.Queues, "*")
+		unknown = append(unknown, unknownQueue(homeless))
 	}
-	c.scope.Queues = append(c.scope.Queues, "*")
-	return c.scope, []string{unknownQueue(homeless)}, nil
+	return c.scope, unknown, nil
+}
+
+// sensors notes the buckets in which objects are waited for: which objects, is another matter in
+// each run. It says of which steps that is not known.
+func (c *collector) sensors(all map[engine.StepName][]engine.Sensor) (unknown []string) {
+	for _, step := range slices.Sorted(maps.Keys(all)) {
+		for i := range all[step] {
+			s := &all[step][i]
+			if s.Kind != engine.SensorS3 {
+				continue
+			}
+			bucket, _, err := store.Split(s.Target)
+			if err != nil {
+				unknown = append(unknown, fmt.Sprintf("which bucket step %s waits for is known only in a run: add s3:ListBucket of it and s3:GetObject of what is in it", step))
+				continue
+			}
+			c.scope.Files = append(c.scope.Files, policy.Files{Bucket: bucket, Watched: true})
+		}
+	}
+	return unknown
 }
 
 // A collector notes what a workflow names.

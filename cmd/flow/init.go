@@ -18,7 +18,7 @@ import (
 var templates embed.FS
 
 // templateNames are the templates of flow init, the default first.
-var templateNames = []string{"starter", "matrix", "shards"}
+var templateNames = []string{"starter", "matrix", "shards", "nightly"}
 
 func newInit(a *app) *cobra.Command {
 	var template string
@@ -30,7 +30,7 @@ func newInit(a *app) *cobra.Command {
 directory .flow for the state of its runs. NAME is "pipeline" unless given.
 
 Templates: starter (tasks and a gather), matrix (combinations), shards (a fan-out
-decided at run time).`,
+decided at run time), nightly (a schedule, with what it needs to be left alone).`,
 		Args: args(0, 1),
 		RunE: func(cmd *cobra.Command, argv []string) error {
 			name := "pipeline"

@@ -89,9 +89,12 @@ func (b *killBench) output(args ...string) []byte {
 }
 
 // finished returns the tasks of the newest run that flow says have finished, with their attempts.
-func (b *killBench) finished() (run string, tasks map[string]int) {
+func (b *killBench) finished() (run string, tasks map[string]int) { return b.finishedOf("@last") }
+
+// finishedOf is finished, of any run.
+func (b *killBench) finishedOf(ref string) (run string, tasks map[string]int) {
 	var status runJSON
-	b.decode(&status, "status", "-json")
+	b.decode(&status, "status", "-json", ref)
 	tasks = map[string]int{}
 	for _, s := range status.Steps {
 		if s.Size == nil {
@@ -252,9 +255,12 @@ func (b *killBench) newest() string {
 }
 
 // result returns the content of the output of the newest run.
-func (b *killBench) result() string {
+func (b *killBench) result() string { return b.resultOf("@last") }
+
+// resultOf is result, of any run.
+func (b *killBench) resultOf(ref string) string {
 	b.t.Helper()
-	text, err := os.ReadFile(string(b.output("outputs", "-raw", "all")))
+	text, err := os.ReadFile(string(b.output("outputs", "-raw", "all", ref)))
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -72,6 +72,9 @@ func (s *site) metricsText(ctx context.Context) (string, error) {
 			m.sample("flow_last_run_timestamp_seconds", float64(c.LastEnd.UnixMilli())/1000, "workflow", c.Workflow, "status", c.Status.String())
 		}
 	}
+	if err := s.scheduleMetrics(ctx, &m); err != nil {
+		return "", err
+	}
 	return m.b.String(), nil
 }
 

@@ -37,7 +37,10 @@ type courier struct {
 	id     engine.RunID                     // the run that this process drives; "": none
 	secret func(ref string) (string, error) // knows that run's sensitive variables; nil: nobody does
 	tell   func(string)                     // tells a person what could not be sent
-	poke   chan struct{}                    // something may be due
+	// secretOf returns what knows the sensitive variables of a run that this process drives as
+	// well, or nil; may be nil.
+	secretOf func(engine.RunID) func(ref string) (string, error)
+	poke     chan struct{} // something may be due
 
 	mu  sync.Mutex  // held while run is used
 	run *engine.Run // as it was at its last event; nil: none is known
@@ -74,7 +77,7 @@ func (c *courier) foresee(wf *engine.Workflow) {
 	}
 }
 
-// listen makes loop look at once when the run of a driver is paused. What its end leaves is
+// listen makes loop look at once when the run of a driver is paused or late. What its end leaves is
 // for finish, which has the run already.
 func (c *courier) listen(d *engine.Driver) {
 	told := d.OnEvents
@@ -82,7 +85,7 @@ func (c *courier) listen(d *engine.Driver) {
 		if told != nil {
 			told(run, events)
 		}
-		if slices.ContainsFunc(events, func(e engine.Event) bool { return e.Kind == engine.RunPaused }) {
+		if slices.ContainsFunc(events, func(e engine.Event) bool { return e.Kind == engine.RunPaused || e.Kind == engine.RunLate }) {
 			c.hurry()
 		}
 	}
@@ -125,28 +128,36 @@ func (c *courier) finish(ctx, impatient context.Context, run *engine.Run) error 
 	c.mu.Lock()
 	c.run = run
 	c.mu.Unlock()
+	left, err := c.try(ctx, impatient, run.ID())
+	if left {
+		c.tell(fmt.Sprintf("what could not be sent is tried again by any later flow run, resume, wait, ui or serve with this state file; or now: flow notices retry %s", run.ID()))
+	}
+	return err
+}
+
+// try sends the notices of a run, or, with "", of all, for a while, unless impatient is done, and
+// reports whether some are left after that.
+func (c *courier) try(ctx, impatient context.Context, of engine.RunID) (left bool, err error) {
 	until := c.a.now().Add(noticeGrace)
 	for {
-		if err := c.deliver(ctx, ctx, run.ID()); err != nil {
-			return err
+		if err := c.deliver(ctx, ctx, of); err != nil {
+			return false, err
 		}
-		next, err := c.db.NextNotice(ctx, run.ID())
+		next, err := c.db.NextNotice(ctx, of)
 		if err != nil || next.IsZero() {
-			return err
+			return false, err
 		}
 		if next.After(until) {
-			break
+			return true, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return false, nil
 		case <-impatient.Done():
-			return nil
+			return false, nil
 		case <-time.After(next.Sub(c.a.now())):
 		}
 	}
-	c.tell(fmt.Sprintf("what could not be sent is tried again by any later flow run, resume, wait, ui or serve with this state file; or now: flow notices retry %s", run.ID()))
-	return nil
 }
 
 // deliver tries once to send each notice that is due: those of a run, or, with "", of all. It
@@ -233,17 +244,20 @@ var errNotOurs = errors.New("somebody else has the notice")
 
 // attempt tries once to send a notice.
 func (c *courier) attempt(ctx context.Context, n *state.Notice) error {
-	row, err := c.db.Run(ctx, n.Run)
-	if err != nil {
-		return err
+	var row state.Run // of a slot there is none
+	var err error
+	if n.Run != "" {
+		if row, err = c.db.Run(ctx, n.Run); err != nil {
+			return err
+		}
 	}
 	m, err := c.message(ctx, row, n)
 	if err != nil {
 		return err
 	}
 	s := &notice.Sender{Version: version(), Now: c.a.now, Secret: noticeSecret}
-	if n.Run == c.id && c.secret != nil {
-		s.Secret = c.secret
+	if secret := c.secretFor(n.Run); secret != nil {
+		s.Secret = secret
 	}
 	s.Publish = func(ctx context.Context, topic, id, subject, text string) error {
 		profile := ""
@@ -255,11 +269,45 @@ func (c *courier) attempt(ctx context.Context, n *state.Notice) error {
 	return s.Send(ctx, &n.Way, m)
 }
 
+// secretFor returns what knows the sensitive variables of a run; nil: nobody here does.
+func (c *courier) secretFor(id engine.RunID) func(ref string) (string, error) {
+	if id == c.id {
+		return c.secret
+	}
+	if c.secretOf != nil {
+		return c.secretOf(id)
+	}
+	return nil
+}
+
 // message returns what a notice tells. It is put together once, so that every try says the same.
 func (c *courier) message(ctx context.Context, row state.Run, n *state.Notice) (*notice.Message, error) {
 	m := &notice.Message{}
 	if n.Message != nil {
 		return m, json.Unmarshal(n.Message, m)
+	}
+	m, err := c.compose(ctx, row, n)
+	if err != nil {
+		return nil, err
+	}
+	if n.Message, err = json.Marshal(m); err != nil {
+		return nil, err
+	}
+	ours, err := c.db.KeepMessage(ctx, n, noticeHold(&n.Way))
+	if err == nil && !ours {
+		err = errNotOurs
+	}
+	return m, err
+}
+
+// compose puts together what a notice tells.
+func (c *courier) compose(ctx context.Context, row state.Run, n *state.Notice) (*notice.Message, error) {
+	if n.Run == "" {
+		s, err := c.db.Schedule(ctx, n.Schedule)
+		if err != nil {
+			return nil, err
+		}
+		return missedMessage(n, s.Spec.TimeZone, c.db.Path()), nil
 	}
 	e, err := c.db.Event(ctx, n.Run, n.Seq)
 	if err != nil {
@@ -272,15 +320,7 @@ func (c *courier) message(ctx context.Context, row state.Run, n *state.Notice) (
 			return nil, err
 		}
 	}
-	m = messageOf(c.run, row, &e, n, c.db.Path())
-	if n.Message, err = json.Marshal(m); err != nil {
-		return nil, err
-	}
-	ours, err := c.db.KeepMessage(ctx, n, noticeHold(&n.Way))
-	if err == nil && !ours {
-		err = errNotOurs
-	}
-	return m, err
+	return messageOf(c.run, row, &e, n, c.db.Path()), nil
 }
 
 // noticeSecret reads a secret of a notice whose run this process does not drive.

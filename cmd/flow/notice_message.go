@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -28,23 +29,57 @@ func linkTo(row state.Run) string {
 	if kept, err := paramsOf(row); base == "" && err == nil {
 		base = kept.Site.URL
 	}
+	return linkUnder(base, "runs", string(row.ID))
+}
+
+// linkUnder returns the address of a page; "" without a base.
+func linkUnder(base string, path ...string) string {
 	if base == "" {
 		return ""
 	}
-	return strings.TrimRight(base, "/") + "/runs/" + string(row.ID)
+	return strings.TrimRight(base, "/") + "/" + strings.Join(path, "/")
+}
+
+// slotInZone is a time as clocks of an IANA time zone show it, in UTC if there is no such zone here.
+func slotInZone(at time.Time, zone string) time.Time {
+	if in, err := time.LoadLocation(zone); err == nil {
+		return at.In(in)
+	}
+	return at.UTC()
+}
+
+// missedMessage is what a notice tells of a slot that was missed.
+func missedMessage(n *state.Notice, zone, path string) *notice.Message {
+	host, _ := os.Hostname()
+	workflow, name, _ := strings.Cut(n.Schedule, "/")
+	return &notice.Message{
+		ID: n.ID, Type: "schedule." + string(n.Occasion), At: n.Made, Notice: n.Name, Workflow: workflow, Schedule: n.Schedule, Slot: slotInZone(n.Slot, zone),
+		Status: string(state.SlotMissed), Reason: view.Clean(n.Reason), Host: host, State: path,
+		Link:    linkUnder(os.Getenv(urlEnv), "schedules", url.PathEscape(workflow), url.PathEscape(name)),
+		Command: "flow schedule history " + n.Schedule,
+	}
 }
 
 // messageOf puts together what a notice tells: how things were with its run at its event.
 func messageOf(run *engine.Run, row state.Run, e *engine.Event, n *state.Notice, path string) *notice.Message {
 	host, _ := os.Hostname()
 	status := e.Status.String()
-	if e.Kind == engine.RunPaused {
+	switch e.Kind {
+	case engine.RunPaused:
 		status = "PAUSED"
+	case engine.RunLate:
+		status = run.Status().String()
 	}
 	m := &notice.Message{
 		ID: n.ID, Type: "run." + string(n.Occasion), At: e.At, Notice: n.Name, Workflow: row.Workflow, Run: string(row.ID),
 		Status: status, Reason: view.Clean(e.Reason), Cause: e.Cause, Created: row.Created, Seconds: e.At.Sub(row.Created).Round(time.Millisecond).Seconds(),
 		Link: linkTo(row), Command: nextCommand(row.ID, n.Occasion), Host: host, State: path,
+	}
+	if row.Schedule != "" {
+		m.Schedule, m.Slot = row.Schedule, row.Slot
+		if slot := run.Info().Slot; slot != nil {
+			m.Slot = slotInZone(row.Slot, slot.TimeZone)
+		}
 	}
 	if priced(run) {
 		m.Spent = run.Spent().String()

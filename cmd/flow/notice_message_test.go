@@ -54,6 +54,7 @@ func TestMessages(t *testing.T) {
 			"CANCELLED", "flow resume 01r --failed", notice.Tasks{Total: 4, Succeeded: 3, Cancelled: 1}, 0, 0,
 		},
 		{engine.OnPaused, []engine.Event{ends(engine.TaskSucceeded, 0)}, engine.Event{Kind: engine.RunPaused, Reason: "spent $2"}, "PAUSED", "flow resume 01r", notice.Tasks{Total: 4, Succeeded: 2}, 0, 0},
+		{engine.OnLate, []engine.Event{ends(engine.TaskSucceeded, 0)}, engine.Event{Kind: engine.RunLate, Reason: "should be over by 06:00 (UTC)"}, "RUNNING", "flow status 01r", notice.Tasks{Total: 4, Succeeded: 2}, 0, 0},
 	} {
 		t.Run(string(test.on), func(t *testing.T) {
 			run, err := engine.NewRun(&engine.Workflow{Name: "w", Steps: []*engine.Step{{Name: "a", FanOut: true}}})

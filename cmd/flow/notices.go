@@ -65,17 +65,19 @@ GIVEN_UP.
 
 // A noticeJSON is a notice in a list.
 type noticeJSON struct {
-	ID     string             `json:"id"`
-	Run    engine.RunID       `json:"run"`
-	Notice string             `json:"notice"`
-	Event  engine.Occasion    `json:"event"`
-	Way    engine.WayKind     `json:"way"`
-	Status state.NoticeStatus `json:"status"`
-	Tries  int                `json:"tries"`
-	Made   time.Time          `json:"made"`
-	Due    time.Time          `json:"due,omitzero"` // of a pending one: when it is tried
-	Ended  time.Time          `json:"ended,omitzero"`
-	Error  string             `json:"error,omitempty"` // of the last try
+	ID       string             `json:"id"`
+	Run      engine.RunID       `json:"run,omitempty"`
+	Schedule string             `json:"schedule,omitempty"` // it tells of a slot that was missed
+	Slot     time.Time          `json:"slot,omitzero"`
+	Notice   string             `json:"notice"`
+	Event    engine.Occasion    `json:"event"`
+	Way      engine.WayKind     `json:"way"`
+	Status   state.NoticeStatus `json:"status"`
+	Tries    int                `json:"tries"`
+	Made     time.Time          `json:"made"`
+	Due      time.Time          `json:"due,omitzero"` // of a pending one: when it is tried
+	Ended    time.Time          `json:"ended,omitzero"`
+	Error    string             `json:"error,omitempty"` // of the last try
 }
 
 func (a *app) listNotices(ctx context.Context, argv []string, f state.NoticeFilter) error {
@@ -106,7 +108,7 @@ func (a *app) printNotices(all []state.Notice) error {
 		list := []noticeJSON{}
 		for i := range all {
 			n := &all[i]
-			j := noticeJSON{ID: n.ID, Run: n.Run, Notice: n.Name, Event: n.Occasion, Way: n.Way.Kind, Status: n.Status, Tries: n.Tries, Made: n.Made, Ended: n.Ended, Error: n.Error}
+			j := noticeJSON{ID: n.ID, Run: n.Run, Schedule: n.Schedule, Slot: n.Slot, Notice: n.Name, Event: n.Occasion, Way: n.Way.Kind, Status: n.Status, Tries: n.Tries, Made: n.Made, Ended: n.Ended, Error: n.Error}
 			if n.Status == state.NoticePending {
 				j.Due = n.Due
 			}

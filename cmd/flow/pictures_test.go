@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/chromedp"
+
 	"flow/cmd/flow/internal/browsertest"
 )
 
@@ -89,6 +91,49 @@ func TestPictures(t *testing.T) {
 	tab.Picture(filepath.Join(*picturesDir, "cancel.png"), 800)
 	tab.Click("dialog button[type=submit]")
 	tab.Wait(says("Cancelled"))
+}
+
+// salesWorkflow has a schedule, and days on which it fails.
+const salesWorkflow = `
+workflow "sales" { description = "Sum up the sales of a day" }
+variable "day" { type = string }
+schedule "daily" {
+  cron      = "30 4 * * *"
+  time_zone = "Europe/Berlin"
+  vars      = { day = formatdate("YYYY-MM-DD", schedule.time) }
+}
+schedule "month" { cron = "0 6 1 * *" }
+step "sum" {
+  env     = { DAY = var.day }
+  script  = "case $DAY in *-17) echo \"no sales of $DAY\" >&2; exit 3 ;; esac"
+}
+`
+
+// TestSchedulePictures is TestPictures for the pages of schedules: of a service that makes up
+// for what nobody was there for.
+func TestSchedulePictures(t *testing.T) {
+	if *picturesDir == "" {
+		return
+	}
+	b := newBench(t, "sales.hcl", salesWorkflow)
+	u := startPages(b, "serve", "--port", "0")
+	tab := u.open()
+	tab.Go(u.base + "/schedules")
+	tab.Wait(`document.querySelectorAll("#schedules tbody tr").length === 2`)
+	u.backfills(tab, "/schedules/sales/daily", "2026-01-06", "2026-01-21", "3")
+	tab.Wait(`document.querySelector("#backfills").innerText.includes("15 / 15")`)
+	u.pictures(tab, [][2]string{{"schedules", "/schedules"}, {"schedule", "/schedules/sales/daily"}})
+}
+
+// backfills asks for the backfill of a schedule by its form.
+func (u *ui) backfills(tab *browsertest.Tab, schedule, from, to, parallel string) {
+	u.t.Helper()
+	tab.Go(u.base + schedule + "/backfill")
+	for name, value := range map[string]string{"from": from, "to": to, "max-parallel": parallel} {
+		tab.Do(chromedp.SetValue(chromedp.CSS("[name="+name+"]"), value))
+	}
+	tab.Click("form.ask button[type=submit]")
+	tab.Wait(fmt.Sprintf("location.pathname === %q", schedule))
 }
 
 // pictures takes a picture of each page: a name, and a path.

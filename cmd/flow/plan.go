@@ -143,6 +143,7 @@ func (r *planReport) write(w io.Writer, term view.Term) error {
 		return err
 	}
 	r.writeWhy(w, term)
+	writePools(w, wf.Pools, r.batch != nil)
 	if r.batch != nil {
 		if err := r.batch.write(w, r.plan, term); err != nil {
 			return err

@@ -71,6 +71,9 @@ func (a *app) resume(ctx context.Context, ref string, redo engine.Redo, f *runFl
 	if err != nil {
 		return err
 	}
+	if err := f.leave.find(ctx, db); err != nil {
+		return err
+	}
 	s, err := a.takeUpSoon(ctx, db, row, f)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ A task is STEP or STEP["KEY"]. One dash and two dashes both work: -var and --var
 		}
 	}
 	add("write", newInit(a), newValidate(a), newFmt(a), newPlan(a), newGraph(a))
-	add("run", newRun(a), newResume(a), newWait(a), newCancel(a))
+	add("run", newRun(a), newResume(a), newWait(a), newCancel(a), newSchedule(a))
 	add("look", newList(a), newStatus(a), newLogs(a), newOutputs(a), newFiles(a), newExplain(a), newCost(a), newReport(a), newExport(a), newUI(a), newServe(a), newNotices(a), newEvents(a))
 	add("aws", newInfra(a), newImage(a), newDoctor(a))
 	add("tidy", newEmulate(a), newClean(a), newRecover(a), newVersion(a))

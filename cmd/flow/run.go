@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"flow/dsl"
 	"flow/engine"
 )
 
@@ -23,6 +24,8 @@ type runFlags struct {
 	machine     machineFlags
 	leave       detachFlags
 	maxUSD      engine.Money // of resume: what the run may cost in all; 0: not said
+	sensitive   varFlags     // -var of a service: what sensitive variables of the runs that it drives have
+	given       *dsl.Site    // the site itself, where no file has it
 	background  bool         // this is a process in the background: what is sensitive is in the environment
 }
 
@@ -152,6 +155,9 @@ func (a *app) run(ctx context.Context, path string, f *runFlags) error {
 		return err
 	}
 	defer db.Close()
+	if err := f.leave.find(ctx, db); err != nil {
+		return err
+	}
 	s, err := a.startRun(ctx, db, path, f)
 	if err != nil {
 		return err

@@ -20,24 +20,26 @@ import (
 
 // A session is a run that this process drives: it holds the run's lease.
 type session struct {
-	a        *app
-	db       *state.DB
-	lease    *state.Lease
-	home     string // directory of the state file
-	program  *dsl.Program
-	workflow *engine.Workflow // with what variables decide
-	template engine.Template
-	secret   func(ref string) (string, error)
-	executor string       // where its jobs run: "local" or "batch"
-	site     dsl.Site     // zero: none; with what flags said
-	jobs     batch.Place  // where those of a run on AWS Batch are
-	batch    batchFlags   // what flags said of AWS Batch, when the run was started and now
-	machine  machineFlags // with what the site says
-	journal  string       // path of the local executor's journal
-	filesAt  string       // work_dir of the run, once that is settled
-	objects  opener       // see store; nil: nobody has asked yet
-	id       engine.RunID
-	created  time.Time
+	a         *app
+	db        *state.DB
+	lease     *state.Lease
+	home      string // directory of the state file
+	program   *dsl.Program
+	workflow  *engine.Workflow // with what variables decide
+	template  engine.Template
+	secret    func(ref string) (string, error)
+	executor  string       // where its jobs run: "local" or "batch"
+	site      dsl.Site     // zero: none; with what flags said
+	jobs      batch.Place  // where those of a run on AWS Batch are
+	batch     batchFlags   // what flags said of AWS Batch, when the run was started and now
+	machine   machineFlags // with what the site says
+	journal   string       // path of the local executor's journal
+	filesAt   string       // work_dir of the run, once that is settled
+	objects   opener       // see store; nil: nobody has asked yet
+	id        engine.RunID
+	created   time.Time
+	slot      *engine.Slot      // what a schedule starts it for, of a new run; nil: none does
+	scheduled map[string]string // values of variables that the schedule gives
 
 	takenUp bool // the run was there before: not all that flags say is kept with it
 	looks   bool // it only looks at jobs, with the lease for a moment; see lookAt
@@ -49,6 +51,16 @@ type session struct {
 	// untilHanded says to stop driving when nothing more can be handed over to AWS Batch
 	// without knowing how jobs end.
 	untilHanded bool
+	fleet       *fleet // that drives the run among others; nil: it is driven alone, before a person's eyes
+}
+
+// A display shows a run that is driven.
+type display interface {
+	events(run *engine.Run, events []engine.Event) // that are durable
+	counts(run *engine.Run)                        // more is known of how many tasks are in which state
+	alive(n, doubted, total int)                   // how many tasks are alive of a run that is being cancelled
+	tell(text string)                              // what a person should know, whatever is shown
+	close()
 }
 
 // drive drives the run until it ends or ctx is done, and shows it meanwhile. It returns the
@@ -67,18 +79,7 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 	if !s.a.errTerm().Live {
 		s.a.say("%s", title)
 	}
-	run, failure := s.watch(ctx, executor, show)
-	interrupted := ctx.Err() != nil && (run == nil || !run.Ended())
-	if interrupted && s.executor == localExecutor {
-		s.a.say("stopping what runs; Ctrl-C again to leave at once")
-	}
-	failure = errors.Join(failure, executor.Close(patience))
-	if failure == nil && !interrupted && run != nil {
-		s.tellOf(patience, ctx, run, show.tell)
-	}
-	if run != nil && run.Ended() && s.journal != "" {
-		_ = os.Remove(s.journal) // there is nothing in it that could go on
-	}
+	run, interrupted, failure := s.driveOn(ctx, patience, executor, show)
 	switch {
 	case interrupted:
 		s.a.say("%s", s.interrupted(run))
@@ -91,6 +92,25 @@ func (s *session) drive(ctx context.Context, title string) (run *engine.Run, err
 		return nil, fmt.Errorf("%w\nThe run is not over. Once this is mended, go on with: flow resume %s", failure, s.id)
 	}
 	return run, nil
+}
+
+// driveOn drives the run on an executor until it ends or ctx is done, closes the executor, and
+// sends what there is to tell. What does not want to end is killed when patience is done.
+// interrupted says that ctx was done first; run may be nil then, and with an error.
+func (s *session) driveOn(ctx, patience context.Context, x executor, show *teller) (run *engine.Run, interrupted bool, err error) {
+	run, err = s.watch(ctx, x, show)
+	interrupted = ctx.Err() != nil && (run == nil || !run.Ended())
+	if interrupted && s.executor == localExecutor {
+		s.a.say("stopping what runs; Ctrl-C again to leave at once")
+	}
+	err = errors.Join(err, x.Close(patience))
+	if err == nil && !interrupted && run != nil {
+		s.tellOf(patience, ctx, run, show.tell)
+	}
+	if run != nil && run.Ended() && s.journal != "" {
+		_ = os.Remove(s.journal) // there is nothing in it that could go on
+	}
+	return run, interrupted, err
 }
 
 // tellOf sends the notices of a run that has ended or rests. That it could not even be tried is
@@ -170,16 +190,20 @@ func goOn(jobs, tasks int) string {
 func (s *session) watch(outer context.Context, x executor, show *teller) (run *engine.Run, err error) {
 	ctx, cancel := context.WithCancelCause(outer)
 	defer cancel(nil)
-	follower := s.a.follow(s.tail(x))
-	show.to(follower.tell)
-	s.learnPrices(ctx, follower.tell)
+	shown := s.display(x)
+	show.to(shown.tell)
+	s.learnPrices(ctx, shown.tell)
 	driver := s.driver(x)
-	s.show(driver, follower)
-	letters := s.newCourier(follower.tell)
-	letters.foresee(s.workflow)
-	letters.listen(driver)
+	s.show(driver, shown)
 	var beats sync.WaitGroup
-	beats.Go(func() { letters.loop(outer, ctx) })
+	letters := s.newCourier(shown.tell)
+	letters.foresee(s.workflow)
+	if s.fleet != nil {
+		s.fleet.letters.listen(driver)
+	} else {
+		letters.listen(driver)
+		beats.Go(func() { letters.loop(outer, ctx) })
+	}
 	beats.Go(func() {
 		if err := s.keepLease(ctx); err != nil {
 			cancel(err)
@@ -189,7 +213,7 @@ func (s *session) watch(outer context.Context, x executor, show *teller) (run *e
 	cause := context.Cause(ctx)
 	cancel(nil)
 	beats.Wait()
-	follower.close()
+	shown.close()
 	show.to(nil)
 	switch {
 	case errors.Is(cause, engine.ErrConflict):
@@ -198,6 +222,14 @@ func (s *session) watch(outer context.Context, x executor, show *teller) (run *e
 		return run, nil
 	}
 	return run, err
+}
+
+// display opens what shows the run while it is driven.
+func (s *session) display(x executor) display {
+	if s.fleet != nil {
+		return s.fleet.display(s)
+	}
+	return s.a.follow(s.tail(x))
 }
 
 func (s *session) start(ctx context.Context, driver *engine.Driver) (*engine.Run, error) {

@@ -16,6 +16,9 @@ const siteEnv = "FLOW_SITE"
 // names; the zero site, which says nothing, if none is named. kept is what the run keeps,
 // nil of a new one. Mistakes in the files of sites are printed.
 func (a *app) chooseSite(f *runFlags, dir string, kept *params) (dsl.Site, error) {
+	if f.given != nil {
+		return *f.given, nil
+	}
 	name, from := f.site, "-site "+f.site
 	if name == "" && kept != nil {
 		return kept.Site, nil

@@ -12,6 +12,7 @@ import (
 
 	"flow/cmd/flow/internal/view"
 	"flow/engine"
+	"flow/state"
 )
 
 // A statusCommand is one invocation of flow status.
@@ -108,9 +109,12 @@ func (c *statusCommand) show(ctx context.Context, w io.Writer, past *past, t tar
 	case c.asJSON():
 		data := runData(past.run, c.now())
 		if held := past.holder(ctx); held != nil {
-			data.Driver = &driverJSON{Host: held.Owner.Host, PID: held.Owner.PID}
+			data.Driver = driverData(held)
+		} else if past.row.Entrusted && !past.run.Ended() {
+			data.Entrusted = entrustedText(ctx, past)
 		}
 		data.Note = c.note
+		data.WaitsFor = poolTexts(ctx, past)
 		data.Held = heldData(past.run, c.now())
 		return writeJSON(w, data)
 	}
@@ -126,6 +130,9 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 	fact("run", string(run.ID()))
 	fact("workflow", strings.TrimSuffix(view.Clean(wf.Name+", "+wf.Description), ", "))
 	fact("created", created.UTC().Format(time.RFC3339)+", "+ago(created, c.now()))
+	if slot := run.Info().Slot; slot != nil {
+		fact("schedule", view.Clean(wf.Name+"/"+slot.Schedule)+", "+slotKindText(slot)+slotText(slot.Time.In(zoneOf(&engine.Schedule{TimeZone: slot.TimeZone}))))
+	}
 	for _, name := range sortedNames(run.Info().Variables) {
 		fact("variable", view.Clean(name+" = "+run.Info().Variables[name]))
 	}
@@ -133,8 +140,17 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 	if !run.Ended() {
 		if held := past.holder(ctx); held != nil {
 			driven = true
-			fact("driver", fmt.Sprintf("process %d on %s", held.Owner.PID, view.Clean(held.Owner.Host)))
+			fact("driver", view.Clean(held.Driver()))
 		}
+		if pools := poolTexts(ctx, past); pools != "" {
+			fact("waits for", view.Clean(pools))
+		}
+		if !driven && past.row.Entrusted {
+			fact("waits for", "the service; "+entrustedText(ctx, past))
+		}
+	}
+	if since, why, late := run.Late(c.now()); late {
+		fact("late", lateText(since, why))
 	}
 	if c.note != "" {
 		fact("note", view.Clean(c.note))
@@ -152,6 +168,32 @@ func (c *statusCommand) showRun(ctx context.Context, w io.Writer, past *past, te
 		return err
 	}
 	return nil
+}
+
+// slotKindText says how a run has got its slot.
+func slotKindText(slot *engine.Slot) string {
+	switch {
+	case slot.Backfill:
+		return "backfill of "
+	case slot.Manual:
+		return "triggered for "
+	}
+	return "slot of "
+}
+
+// entrustedText says why the service does not drive a run that is left to it.
+func entrustedText(ctx context.Context, past *past) string {
+	if all, err := past.db.Entrusted(ctx); err == nil {
+		for i := range all {
+			if all[i].Row.ID == past.row.ID && all[i].Trouble != "" {
+				return view.Clean(view.Brief(all[i].Trouble))
+			}
+		}
+	}
+	if held, err := past.db.TermHolder(ctx, state.ServiceTerm); err == nil && held == nil {
+		return "there is none now: flow serve"
+	}
+	return "it takes the run up in its turn"
 }
 
 // stepTable lists the steps of a run, and why those wait that do.

@@ -85,7 +85,7 @@ func (a *app) ui(cmd *cobra.Command, f *webFlags, ref string, open bool) error {
 		path = page.RunURL(string(row.ID))
 	}
 	link := s.link(path)
-	if err := a.tellLink(link); err != nil {
+	if err := a.tellLink(link, "the link is good until this ends; Ctrl-C ends it, and no run"); err != nil {
 		return err
 	}
 	if open {
@@ -94,15 +94,15 @@ func (a *app) ui(cmd *cobra.Command, f *webFlags, ref string, open bool) error {
 	return s.serve(ctx)
 }
 
-// tellLink says where the pages are: for programs on stdout, for people there as well.
-func (a *app) tellLink(link string) error {
+// tellLink says where the pages are: for programs on stdout, for people there as well, with until when.
+func (a *app) tellLink(link, until string) error {
 	if a.asJSON() {
 		return a.printJSON(map[string]string{"url": link})
 	}
 	if _, err := fmt.Fprintln(a.stdout, link); err != nil {
 		return err
 	}
-	a.say("the link is good until this ends; Ctrl-C ends it, and no run")
+	a.say("%s", until)
 	return nil
 }
 
@@ -171,6 +171,9 @@ func (a *app) openSite(cmd *cobra.Command, f *webFlags, log *slog.Logger) (*serv
 
 func (s *served) listen(cmd *cobra.Command, f *webFlags, at string, log *slog.Logger) (err error) {
 	if s.listener, err = net.Listen("tcp", at); err != nil {
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("cannot listen on %s, where another program does, maybe another flow: give another -port, or 0 for any that is free", at)
+		}
 		return fmt.Errorf("cannot listen on %s: %w", at, err)
 	}
 	addr := s.listener.Addr().(*net.TCPAddr)

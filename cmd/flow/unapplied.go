@@ -21,7 +21,7 @@ const unappliedTimeout = 10 * time.Second
 // namesUsed returns the queues and job definitions that steps name, as far as that is known
 // before anything has run.
 func (s *session) namesUsed(f *runFlags, stored map[string]string) (used infra.Used) {
-	_, sketches := s.program.Sketch(f.input(stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
+	_, sketches := s.program.Sketch(s.input(f, stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults, PublishTo: s.site.PublishTo})
 	add := func(list *[]string, name string) {
 		if name != "" && !slices.Contains(*list, name) {
 			*list = append(*list, name)

@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/spf13/cobra"
 
 	"flow/cmd/flow/internal/view"
 	"flow/dsl"
+	"flow/engine"
+	"flow/engine/schedule"
 )
 
 func newValidate(a *app) *cobra.Command {
@@ -51,7 +54,29 @@ func (a *app) validate(path string) error {
 	}
 	wf := program.Workflow
 	_, err = fmt.Fprintf(a.stdout, "%s is valid: workflow %s, %s, %s\n", path, wf.Name, view.Plural(len(wf.Steps), "step"), view.Plural(len(program.Variables), "variable"))
+	for _, s := range wf.Schedules {
+		if err == nil {
+			_, err = fmt.Fprintf(a.stdout, "schedule %s: %s\n", s.Name, nextWords(s, time.Now()))
+		}
+	}
 	return err
+}
+
+// nextWords says when a schedule is due after now, as the clocks of its time zone show it.
+func nextWords(s *engine.Schedule, now time.Time) string {
+	times, err := schedule.Parse(s)
+	if err != nil {
+		return err.Error()
+	}
+	next := times.Next(now)
+	words := "never due"
+	if !next.IsZero() {
+		words = "next at " + next.Format("2006-01-02 15:04 -07:00") + ", " + s.TimeZone
+	}
+	if s.Disabled {
+		words += " (off: enabled = false)"
+	}
+	return words
 }
 
 // load reads and checks a workflow. Its mistakes are printed.

@@ -111,19 +111,22 @@ func (w *watcher) run() *view.Run {
 		}
 	}
 	w.drawn.Note = w.c.note
-	if note := runNote(run); note != "" {
+	if note := runNote(run, w.c.now()); note != "" {
 		w.drawn.Note = note
 	}
 	return w.drawn
 }
 
 // runNote says what is special about how a run goes on; "" if nothing is.
-func runNote(run *engine.Run) string {
+func runNote(run *engine.Run, now time.Time) string {
 	if _, cancelling := run.Cancelling(); cancelling && !run.Ended() {
 		return "cancelling"
 	}
 	if p, paused := run.Paused(); paused {
 		return "paused: " + p.Reason
+	}
+	if since, why, late := run.Late(now); late && !run.Ended() {
+		return lateText(since, why)
 	}
 	return ""
 }

@@ -154,7 +154,7 @@ func (s *site) askResume(_ context.Context, c *page.Confirm, a *asked) (string, 
 	case a.held != nil:
 		return drivenBy(a.held), nil
 	}
-	c.Text = []string{"What has finished meanwhile is taken in, what still runs goes on, and what is missing runs. What has succeeded does not run again. A process in the background on this machine drives the run."}
+	c.Text = []string{"What has finished meanwhile is taken in, what still runs goes on, and what is missing runs. What has succeeded does not run again. The service drives the run, or, if there is none, a process in the background on this machine."}
 	if isPaused(&a.row) {
 		c.Text = append([]string{"The run is paused: " + whyOf(&a.row) + "."}, c.Text...)
 		in := page.Input{Name: "max-usd", Label: "What the run may cost in all, in US dollars", Kind: "number", Value: a.form.Get("max-usd"), Hint: []string{"If nothing is said: its budget once more."}}

@@ -118,7 +118,7 @@ func (s *site) apiRuns(w http.ResponseWriter, req *http.Request, r web.Request) 
 func (s *site) apiRun(ctx context.Context, p *past, r web.Request) (any, error) {
 	data := runData(p.run, s.now())
 	if held := s.src.holder(ctx, p.row.ID); held != nil {
-		data.Driver = &driverJSON{Host: held.Owner.Host, PID: held.Owner.PID}
+		data.Driver = driverData(held)
 	}
 	data.Held = heldData(p.run, s.now())
 	if f := s.fresh(ctx, p, r); f != nil && f.Why != "" {

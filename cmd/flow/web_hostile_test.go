@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"flow/cmd/flow/internal/browsertest"
+	"flow/state"
 )
 
 // hostile is text that would do something in a page, a terminal, a table, a line of JSON, or
@@ -77,7 +78,34 @@ func hostileRun(t *testing.T) *killBench {
 	if out := b.output("status"); !strings.Contains(string(out), "FAILED") {
 		t.Fatalf("the run has not failed:\n%s", out)
 	}
+	hostileSchedule(t, b)
 	return b
+}
+
+// hostileSchedule puts a schedule of that workflow into the state, with all that there can be of
+// it, and has this process be the service.
+func hostileSchedule(t *testing.T, b *killBench) {
+	t.Helper()
+	db := putSchedules(t, b, "hostile", daily("daily"))
+	sch, err := db.Schedule(t.Context(), "hostile/daily")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 1, 1, 0, 0, 0, time.UTC)
+	for _, err := range []error{
+		db.PauseSchedule(t.Context(), sch.ID, hostile),
+		db.SetProblem(t.Context(), nil, b.dir, hostile),
+		db.SetProblem(t.Context(), nil, hostile, hostile),
+		db.DecideSlots(t.Context(), nil, sch.ID, at, []state.Slot{{Time: at, Status: state.SlotMissed, Reason: hostile}, {Time: at.Add(time.Hour), Status: state.SlotWaiting, Reason: hostile}}),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := db.AddBackfill(t.Context(), state.Backfill{Schedule: sch.ID, From: at.AddDate(0, 0, -1), To: at}, []time.Time{at.AddDate(0, 0, -1)}); err != nil {
+		t.Fatal(err)
+	}
+	beService(t, db)
 }
 
 // siteToken is the token of sites of tests.
@@ -152,7 +180,7 @@ func filledIn(t *testing.T, s *served, pattern, run, workflow string, steps ...s
 		found := regexp.MustCompile(`"(/assets/[^"]*)"`).FindStringSubmatch(home)
 		return found[1:]
 	}
-	paths := []string{strings.NewReplacer("{run}", run, "{workflow}", workflow, "{index}", "0", "{$}", "").Replace(pattern)}
+	paths := []string{strings.NewReplacer("{run}", run, "{workflow}", workflow, "{index}", "0", "{$}", "", "{schedule}", "daily", "{backfill}", "1").Replace(pattern)}
 	if strings.Contains(pattern, "{step}") {
 		one := paths[0]
 		paths = nil

@@ -219,7 +219,7 @@ func TestRoutesRefuse(t *testing.T) {
 		x.outside(method, path, route == "/healthz")
 		for _, place := range wildcard.FindAllStringIndex(route, -1) {
 			for _, evil := range elsewhere {
-				broken := strings.NewReplacer("{run}", run, "{workflow}", "hostile", "{step}", "each", "{index}", "0", "{hash}", "0", "{name}", "live.js")
+				broken := strings.NewReplacer("{run}", run, "{workflow}", "hostile", "{step}", "each", "{index}", "0", "{hash}", "0", "{name}", "live.js", "{schedule}", "daily", "{backfill}", "1")
 				at := broken.Replace(route[:place[0]]) + evil + broken.Replace(route[place[1]:])
 				with := []string{"Cookie", x.cookie, "Content-Type", formKind}
 				x.ask(refusal{"elsewhere", method, at, x.form, with, []int{400, 404}})
@@ -260,7 +260,7 @@ func (x *stranger) queries(method, path string) {
 	}
 	for _, evil := range []string{"../../../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "\x00", "' OR 1=1 --", "<script>window.harmed=1</script>", "-1", "99999999999999999999", "\xff"} {
 		q := url.Values{}
-		for _, name := range []string{"page", "have", "view", "from", "to", "attempt", "piece", "at", "download", "workflow", "status", "text", "since", "limit", "offset", "after", "step", "sort", "q", "kind"} {
+		for _, name := range []string{"page", "have", "view", "from", "to", "attempt", "piece", "at", "download", "workflow", "status", "text", "since", "limit", "offset", "after", "step", "sort", "q", "kind", "before", "reason", "max-parallel"} {
 			q.Set(name, evil)
 		}
 		x.ask(refusal{"query", method, strings.SplitN(path, "?", 2)[0] + "?" + q.Encode(), "", []string{"Cookie", x.cookie}, []int{200, 400, 404}})
@@ -280,6 +280,20 @@ func everything(t *testing.T, s *served, b *killBench) map[string]string {
 	}
 	for _, r := range runs {
 		all[string(r.ID)] = fmt.Sprint(r.Status, r.Seq)
+	}
+	schedules, err := s.src.db().Schedules(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range schedules {
+		all[schedules[i].Full()] = fmt.Sprint(schedules[i])
+	}
+	slots, err := s.src.db().Slots(t.Context(), state.SlotFilter{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range slots {
+		all[fmt.Sprint("slot ", i)] = fmt.Sprint(slots[i])
 	}
 	if len(runs) != 1 || runs[0].Status != engine.Failed {
 		t.Errorf("the runs are %v", runs)

@@ -22,6 +22,7 @@ type site struct {
 	costs costs
 	memo  memo
 	slow  slowly
+	term  termWatch
 }
 
 // The patterns of URLs.
@@ -37,11 +38,13 @@ const (
 func (s *site) routes() web.Routes {
 	r := web.Routes{
 		Pages: map[string]web.Page{
-			"/{$}":       s.runsPage,
-			workflowPath: s.workflowPage,
-			runPath:      s.runPage,
-			stepPath:     s.stepPage,
-			taskPath:     s.taskPage,
+			"/{$}":        s.runsPage,
+			workflowPath:  s.workflowPage,
+			schedulesPath: s.schedulesPage,
+			schedulePath:  s.schedulePage,
+			runPath:       s.runPage,
+			stepPath:      s.stepPage,
+			taskPath:      s.taskPage,
 		},
 		Actions: map[string]web.Action{},
 		Files: map[string]web.File{
@@ -52,10 +55,12 @@ func (s *site) routes() web.Routes {
 		Version: s.version,
 	}
 	s.addDeeds(&r)
+	s.addScheduleDeeds(&r)
 	for pattern, p := range r.Pages {
 		r.Pages[pattern] = s.fullPage(pattern, p)
 	}
 	maps.Copy(r.Files, s.api())
+	maps.Copy(r.Files, s.scheduleAPI())
 	for pattern, f := range r.Files {
 		r.Files[pattern] = s.fullFile(pattern, f)
 	}
@@ -63,10 +68,10 @@ func (s *site) routes() web.Routes {
 }
 
 // version changes when what pages show may have changed: what is recorded, or what is seen of
-// runs that go on.
+// runs that go on, or who the service is.
 func (s *site) version(ctx context.Context) (int64, error) {
 	recorded, err := s.src.db().Version(ctx)
-	return recorded + s.looks.version(), err // neither becomes less
+	return recorded + s.looks.version() + s.term.version(ctx, s.src.db(), s.now()), err // none becomes less
 }
 
 // shell and assets are what pages have in common.

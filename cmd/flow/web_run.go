@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -24,6 +23,12 @@ func (s *site) runPage(ctx context.Context, r web.Request) (v *web.View, err err
 	err = s.src.run(ctx, id, func(p *past) error {
 		head := runHead(p, held, s.src.now())
 		head.Fresh = s.fresh(ctx, p, r)
+		if _, paused := p.run.Paused(); p.row.Entrusted && held == nil && !paused && !p.run.Ended() {
+			s.entrustedHead(ctx, head)
+		}
+		if pools := poolTexts(ctx, p); pools != "" {
+			head.Notes = append(head.Notes, page.Note{Kind: "info", Text: "Tasks wait for " + pools + "."})
+		}
 		head.View = r.Query.Get("view")
 		regions, err := s.runView(ctx, p, head, r.Query)
 		if err != nil {
@@ -109,7 +114,10 @@ func runHead(p *past, held *state.HeldError, now time.Time) *page.Run {
 			r.Counts[st] += n
 		}
 	}
-	r.Facts = runFacts(run, held)
+	r.Facts = append(slotFacts(run.Info(), wf.Name), runFacts(run, held)...)
+	if r.Late = p.row.Late; !r.Late.IsZero() {
+		r.Notes = append(r.Notes, lateNote(run, r.Late))
+	}
 	_, paused := run.Paused()
 	switch {
 	case run.Ended():
@@ -128,6 +136,52 @@ func runHead(p *past, held *state.HeldError, now time.Time) *page.Run {
 	return r
 }
 
+// entrustedHead says how things are with a run that the service is to drive, and does not yet.
+func (s *site) entrustedHead(ctx context.Context, r *page.Run) {
+	there := s.service(ctx).Who != ""
+	trouble := ""
+	all, err := s.src.db().Entrusted(ctx)
+	for i := range all {
+		if err == nil && string(all[i].Row.ID) == r.ID {
+			trouble = view.Clean(all[i].Trouble)
+		}
+	}
+	switch {
+	case trouble != "":
+		r.Notes = []page.Note{{Kind: "warn", Text: "The service could not drive this run, and tries again: " + trouble}}
+	case there:
+		r.Rests, r.Next = "", ""
+		r.Acts = []page.Act{{Text: "Cancel", URL: page.RunURL(r.ID) + "/cancel", Danger: true}}
+		r.Notes = []page.Note{{Kind: "info", Text: "The service is to drive this run, and takes it up as soon as it can."}}
+	default:
+		r.Notes = append(r.Notes, page.Note{Kind: "info", Text: "The run goes on by itself once a service is there: flow serve."})
+	}
+}
+
+// lateNote says that a run is late, or was.
+func lateNote(run *engine.Run, since time.Time) page.Note {
+	why := "it " + view.Clean(run.Info().LateFor)
+	if run.Ended() {
+		return page.Note{Kind: "warn", Text: "It was late: " + why}
+	}
+	return page.Note{Kind: "warn", Late: since, Text: why}
+}
+
+// slotFacts say which slot a run was started for, if it was.
+func slotFacts(info engine.RunInfo, workflow string) []page.Fact {
+	if info.Slot == nil {
+		return nil
+	}
+	slot := &page.SlotOf{Schedule: info.Slot.Schedule, Time: info.Slot.Time, Zone: zoneOf(&engine.Schedule{TimeZone: info.Slot.TimeZone})}
+	switch {
+	case info.Slot.Backfill:
+		slot.Kind = "backfill"
+	case info.Slot.Manual:
+		slot.Kind = "triggered"
+	}
+	return []page.Fact{{Name: "Schedule", Value: slot.Link(workflow)}}
+}
+
 func runFacts(run *engine.Run, held *state.HeldError) (facts []page.Fact) {
 	add := func(name, text string) { facts = append(facts, page.TextFact(name, text)) }
 	where := "this machine"
@@ -137,7 +191,7 @@ func runFacts(run *engine.Run, held *state.HeldError) (facts []page.Fact) {
 	add("Where", where)
 	switch {
 	case held != nil:
-		add("Driver", fmt.Sprintf("process %d on %s", held.Owner.PID, view.Clean(held.Owner.Host)))
+		add("Driver", view.Clean(held.Driver()))
 	case !run.Ended():
 		add("Driver", "none")
 	}

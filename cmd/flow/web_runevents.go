@@ -14,10 +14,10 @@ import (
 
 // eventKinds are the kinds of events that a person may choose from.
 var eventKinds = []engine.Kind{
-	engine.RunStarted, engine.RunResumed, engine.RunReopened, engine.StepExpanded, engine.StepReset, engine.StepEnded,
+	engine.RunStarted, engine.RunResumed, engine.RunReopened, engine.StepWaits, engine.StepGateOpened, engine.StepExpanded, engine.StepReset, engine.StepEnded,
 	engine.JobPlanned, engine.JobAccepted, engine.JobRefused, engine.JobInDoubt, engine.JobEnded, engine.JobLost,
 	engine.TasksRunning, engine.TasksEnded, engine.TasksSkipped, engine.TasksReset, engine.OutputsUnneeded, engine.OutputsDiscarded,
-	engine.RunPaused, engine.CancelRequested, engine.RunEnded,
+	engine.RunPaused, engine.RunLate, engine.CancelRequested, engine.RunEnded,
 }
 
 // eventsOf returns the page of events that a query asks for, the newest first.
@@ -102,6 +102,8 @@ func eventText(run *engine.Run, e *engine.Event) string {
 		add(tasksText(run, e, n))
 	}
 	switch {
+	case e.Gate != nil:
+		add(e.Gate.What())
 	case e.Expanded != nil:
 		add(expandedText(e.Expanded))
 	case e.Plan != nil && e.Kind == engine.JobPlanned && e.Plan.Attempt > 1:

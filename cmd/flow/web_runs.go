@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,7 +35,12 @@ func (s *site) runsPage(ctx context.Context, r web.Request) (*web.View, error) {
 	if err != nil {
 		return nil, err
 	}
+	schedules, err := s.src.db().Schedules(ctx)
+	if err != nil {
+		return nil, err
+	}
 	m := &page.Runs{Query: r.Query, Now: now, Size: runsOfPage, All: len(all), Workflows: strips(all)}
+	m.Next, m.Schedules = soonestSlots(schedules, now)
 	var found []state.Run
 	for i := range all {
 		row := &all[i]
@@ -54,7 +60,7 @@ func (s *site) runsPage(ctx context.Context, r web.Request) (*web.View, error) {
 	m.Found = len(found)
 	var first int
 	m.Page, first = pageOf(r, m.Found, runsOfPage)
-	m.Rows = s.runRows(ctx, found[first:min(first+runsOfPage, m.Found)], r.Open)
+	m.Rows = s.runRows(ctx, found[first:min(first+runsOfPage, m.Found)], zonesOf(schedules), r.Open)
 	return page.RunsView(m), nil
 }
 
@@ -89,7 +95,7 @@ func runsWanted(r web.Request, now time.Time) (func(*state.Run) bool, error) {
 	}
 	return func(row *state.Run) bool {
 		return (workflow == "" || row.Workflow == workflow) && inStatus(row) && !row.Created.Before(since) &&
-			(text == "" || strings.HasPrefix(string(row.ID), text) || strings.Contains(strings.ToLower(row.Workflow+" "+row.Reason+" "+row.Cause), text))
+			(text == "" || strings.HasPrefix(string(row.ID), text) || strings.Contains(strings.ToLower(row.Workflow+" "+row.Schedule+" "+row.Reason+" "+row.Cause), text))
 	}, nil
 }
 
@@ -132,18 +138,30 @@ func strips(runs []state.Run) (list []page.WorkflowStrip) {
 	return list
 }
 
-// runRows are the runs as rows of a list. open says that it is on a page that is open.
-func (s *site) runRows(ctx context.Context, runs []state.Run, open bool) []page.RunRow {
+// runRows are the runs as rows of a list. zones are the time zones of schedules by full name;
+// open says that it is on a page that is open.
+func (s *site) runRows(ctx context.Context, runs []state.Run, zones map[string]*time.Location, open bool) []page.RunRow {
 	rows := make([]page.RunRow, 0, len(runs))
 	until := time.Now().Add(costPatience)
+	var held map[engine.RunID]*state.HeldError
+	if slices.ContainsFunc(runs, func(row state.Run) bool { return row.Ended.IsZero() }) {
+		held = s.src.holders(ctx)
+	}
 	for i := range runs {
 		row := &runs[i]
 		r := page.RunRow{
 			ID: string(row.ID), Workflow: row.Workflow, Status: row.Status, Paused: isPaused(row), Why: whyOf(row), Local: row.Executor == localExecutor,
 			Created: row.Created, Ended: row.Ended, Tasks: view.Counts(row.Tasks), Cost: s.costOf(ctx, row, until),
+			Late: row.Late,
+		}
+		if row.Schedule != "" {
+			r.Slot = &page.SlotOf{Schedule: strings.TrimPrefix(row.Schedule, row.Workflow+"/"), Time: row.Slot, Zone: cmp.Or(zones[row.Schedule], time.UTC)}
 		}
 		if row.Ended.IsZero() {
-			r.Driver, r.Undriven = driverOf(s.src.holder(ctx, row.ID))
+			r.Driver, r.Undriven = driverOf(held[row.ID])
+			if r.Undriven && row.Entrusted && s.service(ctx).Who != "" {
+				r.Driver, r.Undriven = "waits for the service", false
+			}
 			r.Why = cmp.Or(r.Why, s.freshRow(row, open))
 		}
 		rows = append(rows, r)
@@ -156,7 +174,7 @@ func driverOf(held *state.HeldError) (who string, nobody bool) {
 	if held == nil {
 		return "", true
 	}
-	return fmt.Sprintf("process %d on %s", held.Owner.PID, held.Owner.Host), false
+	return held.Driver(), false
 }
 
 // whyOf says in a line why a run is as it is; "": there is nothing to say.

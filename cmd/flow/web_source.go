@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -69,6 +70,16 @@ func (s *source) holder(ctx context.Context, id engine.RunID) *state.HeldError {
 	if err != nil || held != nil && held.Owner.Looks() {
 		return nil
 	}
+	return held
+}
+
+// holders is holder for all runs.
+func (s *source) holders(ctx context.Context) map[engine.RunID]*state.HeldError {
+	held, err := s.state.Holders(ctx)
+	if err != nil {
+		return nil
+	}
+	maps.DeleteFunc(held, func(_ engine.RunID, e *state.HeldError) bool { return e.Owner.Looks() })
 	return held
 }
 

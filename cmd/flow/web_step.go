@@ -25,6 +25,7 @@ func (s *site) stepPage(ctx context.Context, r web.Request) (v *web.View, err er
 			return err
 		}
 		m := s.stepDetail(p, name, query)
+		m.Pools = poolsOfStep(ctx, p, name)
 		m.Values, m.Fresh = r.Query, s.fresh(ctx, p, r)
 		v = page.StepView(m)
 		return nil
@@ -38,6 +39,7 @@ func (s *site) stepDetail(p *past, name engine.StepName, query page.TaskQuery) *
 	m := &page.StepDetail{
 		Run: string(run.ID()), Workflow: run.Workflow().Name, Status: st, Waits: waitsFor(run, name, now),
 		Groups: runstat.Failures(run, name), Used: runstat.Of(run, name), Next: followers(run, name), Query: query, Now: now,
+		Gate: gateOf(run, name),
 	}
 	m.Acts = stepActs(run, name)
 	if st.Reason != "" || st.Cause != "" {
@@ -61,6 +63,21 @@ func (s *site) stepDetail(p *past, name engine.StepName, query page.TaskQuery) *
 		m.Rows = append(m.Rows, taskRow(run, name, i))
 	}
 	return m
+}
+
+// gateOf says how a step waits for files, or did; nil: it does not.
+func gateOf(run *engine.Run, name engine.StepName) *page.Gate {
+	w := run.Gate(name)
+	if w == nil || w.Opened.IsZero() && !w.Waits {
+		return nil
+	}
+	out := &page.Gate{Since: w.Since, What: view.Clean(w.Gate.What()), Opened: w.Opened, Seen: view.Clean(w.Seen)}
+	for i, at := range w.Until {
+		if !at.IsZero() {
+			out.Ends = append(out.Ends, page.GateEnd{At: at, Skip: w.Gate.Sensors[i].Skip})
+		}
+	}
+	return out
 }
 
 // stepActs are what can be done with a step: of a run that has ended, doing it again.

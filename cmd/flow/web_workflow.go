@@ -21,14 +21,28 @@ const newestRuns = 10
 // workflowPage is the page of a workflow.
 func (s *site) workflowPage(ctx context.Context, r web.Request) (*web.View, error) {
 	name := r.Path["workflow"]
-	runs, err := s.runsOf(ctx, name)
+	all, err := s.src.db().Schedules(ctx)
 	if err != nil {
 		return nil, err
 	}
+	own := slices.DeleteFunc(slices.Clone(all), func(sch state.Schedule) bool { return sch.Workflow != name || sch.Gone })
+	runs, err := s.runsOf(ctx, name)
+	if err != nil && (len(own) == 0 || !errors.Is(err, engine.ErrNotFound)) {
+		return nil, err
+	}
 	m := &page.Workflow{Name: name, Now: s.now(), All: len(runs)}
+	if m.Troubles, err = s.fileTroubles(ctx, all, name); err != nil {
+		return nil, err
+	}
+	if m.Schedules, err = s.scheduleRows(ctx, own, m.Now); err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 {
+		return page.WorkflowView(m), nil // its first run is to come
+	}
 	m.Acts = []page.Act{{Text: "Launch", URL: page.LaunchURL(name), Primary: true, Page: true}}
 	m.Description = s.describe(ctx, &runs[0])
-	m.Rows = s.runRows(ctx, runs[:min(newestRuns, len(runs))], r.Open)
+	m.Rows = s.runRows(ctx, runs[:min(newestRuns, len(runs))], zonesOf(own), r.Open)
 	if err := s.fillGrid(ctx, m, runs); err != nil {
 		return nil, err
 	}

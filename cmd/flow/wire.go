@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +12,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/oklog/ulid/v2"
 
-	"flow/cmd/flow/internal/workdir"
 	"flow/dsl"
 	"flow/engine"
 	"flow/executor/batch"
@@ -61,46 +59,9 @@ func (a *app) startRun(ctx context.Context, db *state.DB, path string, f *runFla
 	if err != nil {
 		return nil, err
 	}
-	s := &session{a: a, db: db, home: filepath.Dir(db.Path()), program: program, id: a.newRunID(), created: a.now()}
-	site, template, err := s.settle(ctx, f, mistakes)
+	wf := loadedWorkflow{path: path, program: program, sources: sources, mistakes: mistakes}
+	s, err := a.makeRun(ctx, db, wf, f, runStart{})
 	if err != nil {
-		return nil, err
-	}
-	if err := f.leave.possible(s.executor); err != nil {
-		return nil, err
-	}
-	info, err := s.info(f, template)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.fitsBatch(ctx, f, info); err != nil {
-		return nil, err
-	}
-	if s.executor == batchExecutor {
-		s.used = s.namesUsed(f, nil)
-		if s.jobs, err = batch.PlaceOf(ctx, s.batchOptions()); err != nil {
-			return nil, err
-		}
-		if err := s.applied(ctx, path); err != nil {
-			return nil, err
-		}
-	}
-	kept, err := json.Marshal(params{Machine: f.machine, Batch: f.batch, Site: site, Place: s.jobs})
-	if err != nil {
-		return nil, err
-	}
-	run := state.NewRun{Info: info, Dir: program.Workflow.Dir, Params: kept, Notices: s.workflow.Notices}
-	for _, src := range append(sources, program.Embedded()...) {
-		run.Sources = append(run.Sources, state.Source(src))
-	}
-	for _, st := range program.Workflow.Steps {
-		run.Steps = append(run.Steps, state.StepInfo{Name: st.Name, FanOut: st.FanOut})
-	}
-	run.Created = s.created
-	if err := s.workDirOf().Create(ctx, workdir.NewRecord(run, s.created)); err != nil {
-		return nil, err
-	}
-	if err := db.CreateRun(ctx, run); err != nil {
 		return nil, err
 	}
 	return s, s.acquire(ctx)
@@ -151,7 +112,7 @@ func (a *app) loadSession(ctx context.Context, db *state.DB, row state.Run, f *r
 	if site.Executor != "" && site.Executor != info.Executor && f.site != "" {
 		return nil, nil, fmt.Errorf("run %s is on the executor %q, where its jobs are, and site %q is on %q", row.ID, info.Executor, site.Name, site.Executor)
 	}
-	return s, info, errors.Join(s.place(site, info.Executor, kept, f), f.leave.possible(info.Executor))
+	return s, info, errors.Join(s.place(site, info.Executor, kept, f), f.leave.possible(info.Executor, s.program))
 }
 
 // storedProgram loads the workflow of a run from the bytes that are kept with it.
@@ -220,17 +181,30 @@ func (s *session) bind(f *runFlags, stored map[string]string) (*dsl.Template, er
 
 // bound is bind, with the mistakes not printed.
 func (s *session) bound(f *runFlags, stored map[string]string) (*dsl.Template, hcl.Diagnostics) {
-	template, diags := s.program.Bind(f.input(stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
+	template, diags := s.program.Bind(s.input(f, stored), dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults, PublishTo: s.site.PublishTo})
 	if !diags.HasErrors() {
 		s.workflow, s.template, s.secret = template.Workflow(), template, secrets(template)
 	}
 	return template, diags
 }
 
+// input returns where the values of variables come from: what flags say, and, of a new run,
+// the schedule that starts it.
+func (s *session) input(f *runFlags, stored map[string]string) dsl.VarInput {
+	in := f.input(stored)
+	in.Scheduled = s.scheduled
+	for _, arg := range f.sensitive {
+		if name, _, _ := strings.Cut(arg.Set, "="); s.program.Sensitive(strings.TrimSpace(name)) {
+			in.Args = append(in.Args[:len(in.Args):len(in.Args)], arg)
+		}
+	}
+	return in
+}
+
 // bindStored gives the variables the values that are kept with the run, if these are all:
 // when every step has ended, it is too late to cancel, and the outputs are evaluated.
 func (s *session) bindStored(stored map[string]string) {
-	template, diags := s.program.Bind(dsl.VarInput{Stored: stored}, dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults})
+	template, diags := s.program.Bind(dsl.VarInput{Stored: stored}, dsl.RunContext{ID: s.id, Time: s.created, Defaults: s.site.Defaults, PublishTo: s.site.PublishTo})
 	if !diags.HasErrors() {
 		s.workflow, s.template = template.Workflow(), template
 	}
@@ -248,10 +222,12 @@ func (s *session) info(f *runFlags, template *dsl.Template) (engine.RunInfo, err
 		return engine.RunInfo{}, err
 	}
 	s.filesAt = workDir
+	lateAt, lateFor := engine.LateAt(wf.Expect, s.created, s.slot)
 	return engine.RunInfo{
 		Run: s.id, Workflow: wf.Name, Version: version(), WorkDir: workDir, Executor: s.executor,
 		Variables: template.StoredVariables(),
 		Limits:    engine.Limits{MaxParallel: cmp.Or(f.maxParallel, s.site.MaxParallel), NoCache: f.noCache, Replace: replace},
+		Slot:      s.slot, LateAt: lateAt, LateFor: lateFor,
 	}, nil
 }
 
@@ -281,6 +257,9 @@ func (s *session) workDir(f *runFlags, wf *engine.Workflow) (string, error) {
 
 // requests returns a function that asks for wishes of other processes that are new.
 func (s *session) requests() func(context.Context) ([]engine.Request, error) {
+	if s.fleet != nil {
+		return s.fleet.wishes.requests(s)
+	}
 	var seen, after int64
 	first := true
 	return func(ctx context.Context) ([]engine.Request, error) {
@@ -289,14 +268,18 @@ func (s *session) requests() func(context.Context) ([]engine.Request, error) {
 			return nil, err
 		}
 		seen, first = now, false
-		wishes, err := s.db.Requests(ctx, s.id, after)
-		var out []engine.Request
-		for _, w := range wishes {
-			after = w.Seq
-			out = append(out, engine.Request{Kind: w.Kind, Reason: w.Reason})
-		}
-		return out, err
+		return s.newRequests(ctx, &after)
 	}
+}
+
+// newRequests returns the wishes behind number after, which becomes that of the last.
+func (s *session) newRequests(ctx context.Context, after *int64) (out []engine.Request, err error) {
+	wishes, err := s.db.Requests(ctx, s.id, *after)
+	for _, w := range wishes {
+		*after = w.Seq
+		out = append(out, engine.Request{Kind: w.Kind, Reason: w.Reason})
+	}
+	return out, err
 }
 
 // acquire takes the lease of the session's run, and says where its jobs are kept, if that

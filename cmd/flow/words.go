@@ -17,6 +17,9 @@ func whyText(exitCode *int, reason, cause string) string {
 	if reason == engine.ReasonWhen && cause != "" { // not its own when
 		return view.Clean("needs " + cause + ", which was skipped")
 	}
+	if cause == engine.CauseGate { // the reason says what did not come
+		cause = ""
+	}
 	text := view.Reason(reason)
 	if reason == engine.ReasonExited {
 		text = ""

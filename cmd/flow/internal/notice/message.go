@@ -8,19 +8,21 @@ import (
 	"unicode"
 )
 
-// A Message is what is told of a run. As JSON it is the body of a webhook, and the standard
+// A Message is what is told of a run, or of a slot of a schedule that was missed. As JSON it is the body of a webhook, and the standard
 // input of a command: fields are only ever added.
 type Message struct {
 	ID       string    `json:"id"`        // the same for every try
-	Type     string    `json:"type"`      // such as run.failed
+	Type     string    `json:"type"`      // such as run.failed; of a slot schedule.missed
 	At       time.Time `json:"timestamp"` // of what it tells
 	Notice   string    `json:"notice"`    // the name of its block
 	Workflow string    `json:"workflow"`
-	Run      string    `json:"run"`
-	Status   string    `json:"status"` // of the run; PAUSED
+	Run      string    `json:"run,omitempty"`      // "": it is of a slot, which has none
+	Schedule string    `json:"schedule,omitempty"` // full name, of what started the run or should have
+	Slot     time.Time `json:"slot,omitzero"`      // for which time, in the zone of the schedule
+	Status   string    `json:"status"`             // of the run; PAUSED; of a slot MISSED
 	Reason   string    `json:"reason,omitempty"`
 	Cause    string    `json:"cause,omitempty"`
-	Created  time.Time `json:"created"`
+	Created  time.Time `json:"created,omitzero"`
 	Seconds  float64   `json:"seconds"` // since then
 	Tasks    Tasks     `json:"tasks"`
 	// Failures are the most frequent causes of failures; MoreFailures counts causes that are left out.
@@ -51,9 +53,20 @@ type Failure struct {
 	Help    string `json:"help,omitempty"`
 }
 
+// slotLayout shows when a run was due.
+const slotLayout = "2006-01-02 15:04 -07:00"
+
 // Title is the message in a line.
 func (m *Message) Title() string {
-	title := fmt.Sprintf("%s %s", m.Workflow, strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(m.Type, "run."), "_", " ")))
+	what := m.Workflow
+	if m.Run == "" {
+		what = m.Schedule
+	}
+	_, happened, _ := strings.Cut(m.Type, ".")
+	title := fmt.Sprintf("%s %s", what, strings.ToLower(strings.ReplaceAll(happened, "_", " ")))
+	if m.Run == "" {
+		title += " " + m.Slot.Format(slotLayout)
+	}
 	if m.Reason != "" {
 		title += ": " + m.Reason
 	}
@@ -86,9 +99,15 @@ func (m *Message) Text() string {
 	return b.String()
 }
 
-// facts are the run and what became of its tasks, in a line.
+// facts are the run and what became of its tasks, or that there is none, in a line.
 func (m *Message) facts() string {
+	if m.Run == "" {
+		return "there is no run for " + m.Slot.Format(slotLayout)
+	}
 	facts := []string{"run " + m.Run, "after " + (time.Duration(m.Seconds * float64(time.Second))).Round(time.Second).String()}
+	if m.Schedule != "" {
+		facts[0] += " of " + m.Slot.Format(slotLayout)
+	}
 	t := &m.Tasks
 	if t.Failed > 0 {
 		facts = append(facts, fmt.Sprintf("%d of %s failed", t.Failed, plural(t.Total, "task")))

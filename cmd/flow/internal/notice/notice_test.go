@@ -84,6 +84,41 @@ On:    node1, with /lab/.flow/flow.db
 	}
 }
 
+// TestTextOfSchedules: what was missed has no run, and a run says for when it was due.
+func TestTextOfSchedules(t *testing.T) {
+	at := time.Date(2026, 11, 23, 2, 0, 0, 0, time.FixedZone("", 3600))
+	m := &Message{
+		ID: "n", Type: "schedule.missed", At: epoch, Notice: "oncall", Workflow: "nightly", Schedule: "nightly/daily", Slot: at, Status: "MISSED",
+		Reason: "nobody was there to start it", Command: "flow schedule history nightly/daily", Host: "node1", State: "/lab/.flow/flow.db",
+	}
+	want := `nightly/daily missed 2026-11-23 02:00 +01:00: nobody was there to start it
+there is no run for 2026-11-23 02:00 +01:00
+
+Next:  flow schedule history nightly/daily
+On:    node1, with /lab/.flow/flow.db
+`
+	if diff := cmp.Diff(want, m.Text()); diff != "" {
+		t.Error(diff)
+	}
+	text, err := json.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = `{"id":"n","type":"schedule.missed","timestamp":"2026-11-23T08:00:00Z","notice":"oncall","workflow":"nightly",` +
+		`"schedule":"nightly/daily","slot":"2026-11-23T02:00:00+01:00","status":"MISSED","reason":"nobody was there to start it",` +
+		`"seconds":0,"tasks":{"total":0,"succeeded":0,"failed":0,"skipped":0,"cancelled":0},` +
+		`"command":"flow schedule history nightly/daily","host":"node1","state":"/lab/.flow/flow.db"}`
+	if diff := cmp.Diff(want, string(text)); diff != "" {
+		t.Error(diff)
+	}
+	m = message()
+	m.Type, m.Reason, m.Schedule, m.Slot = "run.late", "should be over by 06:00 (Europe/Berlin)", "nightly/daily", at
+	want = "genome late: should be over by 06:00 (Europe/Berlin)\nrun 01k of 2026-11-23 02:00 +01:00, after 12m34s, 20 of 400 tasks failed, $1.20\n"
+	if got := m.Text(); !strings.HasPrefix(got, want) {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
 // TestSign checks a signature that the libraries of Standard Webhooks have in their tests.
 func TestSign(t *testing.T) {
 	got, err := sign("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "msg_p5jXN8AQM9LWM0D4loKWxJek", "1614265330", []byte(`{"test": 2432232314}`))

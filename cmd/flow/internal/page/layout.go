@@ -84,6 +84,15 @@ func Table(label string, cols []Col, rows ...g.Node) g.Node {
 		))
 }
 
+// stacked is a table whose rows are cards on narrow windows. There a cell of class "full" has
+// lines of its own, and one with none is left out.
+func stacked(label string, cols []Col, rows ...g.Node) g.Node {
+	return h.Div(h.Class("stack"), Table(label, cols, rows...))
+}
+
+// none stands for what there is not.
+func none() g.Node { return h.Span(h.Class("none"), g.Text("-")) }
+
 func head(c Col) g.Node {
 	var text = g.Text(c.Text)
 	if c.Sort != "" {

@@ -47,10 +47,21 @@ func evilRuns(now time.Time) []RunRow {
 	}
 }
 
+func evilSchedule(now time.Time) ScheduleRow {
+	slot := Slot{Time: now, Kind: evil, Status: SlotStarted, Reason: evil, Run: evil, Started: now, RunStatus: engine.Failed}
+	return ScheduleRow{
+		Workflow: evil, Name: evil, Cron: []string{evil}, Zone: time.UTC, State: ScheduleState{Paused: now, PausedFor: evil, Problem: evil}, Next: now,
+		Last: []Slot{slot}, Acts: []Act{{Text: evil, URL: "/" + url.PathEscape(evil)}},
+	}
+}
+
 // TestEscaped puts markup into every text of every page, and looks for it in what comes out:
 // nothing of it may be an element, and nothing of ours has what the policy of pages forbids.
 func TestEscaped(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	slot := &SlotOf{Schedule: evil, Time: now, Zone: time.UTC, Kind: evil}
+	row := evilSchedule(now)
+	trouble := []FileTrouble{{Path: evil, Text: evil, Keep: []string{evil}}}
 	input := Input{Name: evil, Label: evil, Type: evil, Hint: []string{evil}, Value: evil, Bad: evil, Need: true}
 	inputs := []Input{input}
 	for _, kind := range []string{"text", "number", "bool", "expr", "secret"} {
@@ -66,10 +77,17 @@ func TestEscaped(t *testing.T) {
 			Query: url.Values{"q": {evil}, "workflow": {evil}, "status": {evil}, "since": {evil}, "page": {"2"}}, Now: now, Rows: evilRuns(now), Page: 2, Size: 1, Found: 3, All: 3, Paused: 1,
 			Workflows: []WorkflowStrip{{evil, []engine.Status{engine.Failed, engine.Succeeded}}},
 		}),
+		"next":      RunsView(&Runs{All: 1, Page: 1, Size: 1, Found: 1, Now: now, Schedules: 1, Next: []NextSlot{{evil, evil, time.UTC, now}}, Rows: []RunRow{{Workflow: evil, Slot: slot, Late: now}}}),
+		"schedules": SchedulesView(&Schedules{Now: now, Service: Service{Who: evil}, Troubles: trouble, Rows: []ScheduleRow{row}}),
+		"schedule": ScheduleView(&Schedule{
+			ScheduleRow: row, Now: now, Troubles: trouble, Query: url.Values{"status": {evil}, "before": {evil}}, Older: evil, Slots: row.Last, Coming: []time.Time{now}, Facts: []Fact{TextFact(evil, evil)},
+			Backfills: []Backfill{{State: evil, From: now, To: now, Acts: row.Acts}},
+		}),
 		"no runs":   RunsView(&Runs{}),
 		"no result": RunsView(&Runs{All: 1, Query: url.Values{"q": {evil}}}),
 		"workflow": WorkflowView(&Workflow{
 			Name: evil, Description: evil, Now: now, All: 3, Rows: evilRuns(now), Acts: []Act{{Text: evil, URL: "/" + url.PathEscape(evil)}},
+			Schedules: []ScheduleRow{row}, Troubles: trouble,
 			Runs:  []GridRun{{ID: evil, Status: engine.Failed, Created: now}},
 			Steps: []GridStep{{evil, []GridCell{{There: true, Status: engine.Failed, Tasks: view.Counts{3: 5, 2: 1}}}}},
 		}),

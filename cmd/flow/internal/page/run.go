@@ -28,7 +28,8 @@ type Run struct {
 	Workflow    string
 	Description string
 	Status      engine.Status
-	Rests       string // word for a run that does not go on by itself: "Paused", "Interrupted"
+	Late        time.Time // since when it is late; zero: it is not
+	Rests       string    // word for a run that does not go on by itself: "Paused", "Interrupted"
 	Created     time.Time
 	Ended       time.Time // zero: it has not
 	Now         time.Time
@@ -48,7 +49,8 @@ func Order() []engine.Status { return order }
 
 // A Note is something to know about a run before all else.
 type Note struct {
-	Kind string // info, warn or bad
+	Kind string    // info, warn or bad
+	Late time.Time // since when the run is late, which stands before the text; zero: the text is all
 	Text string
 	More []string // lines below it
 }
@@ -80,7 +82,7 @@ func (r *Run) head() g.Node {
 		facts = append(facts, Fact{"As of", r.Fresh.words()})
 	}
 	return g.Group{
-		Head(g.Group{h.A(h.Class("plain"), h.Href(WorkflowURL(r.Workflow)), g.Text(r.Workflow)), badge}, r.below(), r.Acts...),
+		Head(g.Group{h.A(h.Class("plain"), h.Href(WorkflowURL(r.Workflow)), g.Text(r.Workflow)), badge, LateBadge(r.Late)}, r.below(), r.Acts...),
 		h.Div(h.Class("run-progress"), Bar(r.Counts), Counts(r.Counts)),
 		Facts(facts...),
 		r.Fresh.trouble(),
@@ -97,7 +99,7 @@ func (r *Run) below() g.Node {
 }
 
 func note(n Note) g.Node {
-	return Notice(n.Kind, g.Text(n.Text), g.If(len(n.More) > 0, h.Ul(h.Class("more"), g.Map(n.More, func(line string) g.Node { return h.Li(g.Text(line)) }))))
+	return Notice(n.Kind, g.If(!n.Late.IsZero(), g.Group{g.Text("Late since "), Moment(n.Late), g.Text(": ")}), g.Text(n.Text), g.If(len(n.More) > 0, h.Ul(h.Class("more"), g.Map(n.More, func(line string) g.Node { return h.Li(g.Text(line)) }))))
 }
 
 func (r *Run) tabs() g.Node {

@@ -22,7 +22,7 @@ var nine = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
 func hostileRun() *Run {
 	return &Run{
 		ID: hostile, Workflow: hostile, Description: hostile, Status: engine.Failed, Rests: hostile, Created: nine, Now: nine.Add(time.Minute),
-		Facts: []Fact{TextFact(hostile, hostile)}, Notes: []Note{{"warn", hostile, []string{hostile}}}, Acts: []Act{{Text: hostile, URL: RunURL(hostile)}}, Next: hostile,
+		Facts: []Fact{TextFact(hostile, hostile)}, Notes: []Note{{Kind: "warn", Text: hostile, More: []string{hostile}}}, Acts: []Act{{Text: hostile, URL: RunURL(hostile)}}, Next: hostile,
 	}
 }
 

@@ -27,6 +27,15 @@ type Runs struct {
 	Paused    int      // of them
 	FailedDay int      // that failed in the last 24 hours
 	Workflows []WorkflowStrip
+	Next      []NextSlot // of schedules, the soonest first; none: there is no schedule
+	Schedules int        // that there are
+}
+
+// A NextSlot is when a schedule starts its next run.
+type NextSlot struct {
+	Workflow, Schedule string
+	Zone               *time.Location
+	Time               time.Time
 }
 
 // A RunRow is a run in the list.
@@ -41,6 +50,30 @@ type RunRow struct {
 	Driver         string // "process 12 on host"; "" if it has ended
 	Undriven       bool   // it has not ended, and nobody drives it
 	Local          bool   // its tasks run on this machine, and only while somebody drives it
+	Slot           *SlotOf
+	Late           time.Time // since when it is late; zero: it is not
+}
+
+// A SlotOf says for which slot of a schedule of its workflow a run was started.
+type SlotOf struct {
+	Schedule string
+	Time     time.Time
+	Zone     *time.Location
+	Kind     string // "triggered", "backfill"; "": by the clock
+}
+
+// text is the slot in words.
+func (s *SlotOf) text() string {
+	text := s.Time.In(s.Zone).Format("2006-01-02 15:04 MST")
+	if s.Kind != "" {
+		text += ", " + s.Kind
+	}
+	return text
+}
+
+// Link leads to the schedule, with the slot beside it.
+func (s *SlotOf) Link(workflow string) g.Node {
+	return h.Span(h.Class("of-slot"), h.A(h.Href(ScheduleURL(workflow, s.Schedule)), g.Text(s.Schedule)), g.Text(" "+s.text()))
 }
 
 // A WorkflowStrip is a workflow with how its newest runs went, the newest first.
@@ -61,6 +94,7 @@ func RunsView(m *Runs) *web.View {
 	v.Regions = []web.Region{
 		{ID: "head", Body: Head(g.Text("Runs"), m.summary())},
 		{ID: "workflows", Body: m.workflows()},
+		{ID: "next", Body: m.next()},
 		{ID: "filter", Body: m.filter()},
 		{ID: "runs", Body: m.list()},
 	}
@@ -94,6 +128,20 @@ func (m *Runs) workflows() g.Node {
 	}
 	return h.Nav(h.Aria("label", "Workflows"), h.Ul(h.Class("strips"), g.Map(m.Workflows, func(w WorkflowStrip) g.Node {
 		return h.Li(h.A(h.Href(WorkflowURL(w.Name)), h.Span(h.Class("name"), g.Text(w.Name)), strip(w.Last)))
+	})))
+}
+
+// next lists when schedules start runs, and leads to all of them.
+func (m *Runs) next() g.Node {
+	if m.Schedules == 0 {
+		return nil
+	}
+	all := h.A(h.Href(SchedulesURL), g.Text("All "+view.Plural(m.Schedules, "schedule")))
+	if len(m.Next) == 0 {
+		return Section("next-title", "Next by schedule", all, h.P(h.Class("dim"), g.Text("No schedule starts a run by itself: all are paused, disabled or gone.")))
+	}
+	return Section("next-title", "Next by schedule", all, h.Ul(h.Class("next-slots"), g.Map(m.Next, func(n NextSlot) g.Node {
+		return h.Li(h.A(h.Href(ScheduleURL(n.Workflow, n.Schedule)), g.Text(n.Workflow+"/"+n.Schedule)), h.Span(ZoneTime(n.Time, n.Zone), g.Text(", "), Until(n.Time, m.Now)))
 	})))
 }
 
@@ -181,11 +229,15 @@ func (r *RunRow) row(cols []Col, now time.Time) g.Node {
 	if r.Why != "" {
 		why = h.Div(h.Class("why"), h.Title(r.Why), g.Text(r.Why))
 	}
+	slot := g.Node(nil)
+	if r.Slot != nil {
+		slot = h.Div(h.Class("about"), r.Slot.Link(r.Workflow))
+	}
 	cells := []g.Node{
-		RunBadge(r.Status, r.Paused, r.Undriven && r.Local),
+		g.Group{RunBadge(r.Status, r.Paused, r.Undriven && r.Local), g.If(!r.Late.IsZero(), h.Div(LateBadge(r.Late)))},
 		g.Group{
 			h.A(h.Class("title"), h.Href(RunURL(r.ID)), g.Text(r.Workflow)), g.Text(" "), h.Code(h.Class("dim"), g.Text(r.ID)),
-			why,
+			slot, why,
 		},
 		Progress(r.Tasks),
 		Moment(r.Created),
@@ -207,7 +259,7 @@ func (r *RunRow) driver() g.Node {
 
 func (r *RunRow) cost() g.Node {
 	if r.Cost == "" {
-		return h.Span(h.Class("none"), g.Text("-"))
+		return none()
 	}
 	return g.Text(r.Cost)
 }
@@ -224,6 +276,14 @@ func RunBadge(s engine.Status, paused, interrupted bool) g.Node {
 		return h.Span(h.Class("badge PAUSED"), g.Text("Interrupted"))
 	}
 	return Badge(s)
+}
+
+// LateBadge says that a run is not over though it should be; nothing if since is zero.
+func LateBadge(since time.Time) g.Node {
+	if since.IsZero() {
+		return nil
+	}
+	return h.Span(h.Class("badge LATE"), h.Title("since "+since.UTC().Format("2006-01-02 15:04:05 UTC")), g.Text("Late"))
 }
 
 // Progress shows how far tasks are: a bar, and beside it the counts.

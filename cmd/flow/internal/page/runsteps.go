@@ -106,7 +106,7 @@ func (r *TimelineRow) tasks() g.Node {
 	c := view.Counts(r.Counts)
 	switch {
 	case r.Size < 0 && !r.Status.Ended():
-		return h.Span(h.Class("dim"), g.Text("not known yet"))
+		return h.Span(h.Class("dim nowrap"), g.Text("not known yet"))
 	case r.Size <= 1:
 		return h.Span(h.Class("dim"), g.Text(lower(r.Status)))
 	}

@@ -22,6 +22,8 @@ type StepDetail struct {
 	Workflow string
 	Status   engine.StepStatus
 	Waits    string // why its tasks are not in jobs; "": they are
+	Gate     *Gate  // how it waits for files, or did; nil: it did not
+	Pools    string // pools that its tasks wait for, and who has them; "": for none
 	Why      string // why it ended as it did
 	Acts     []Act
 	Fresh    *Fresh // nil: all is recorded
@@ -90,9 +92,53 @@ func (m *StepDetail) head() g.Node {
 		g.If(s.Step.Description != "", h.P(h.Class("step-says"), g.Text(s.Step.Description))),
 		g.If(s.Size > 0 && s.Step.FanOut, h.Div(h.Class("step-bar"), Bar(counts), Counts(counts))),
 		m.Fresh.trouble(),
-		g.If(m.Waits != "", Notice("info", h.B(g.Text("Waiting: ")), g.Text(m.Waits))),
+		m.waits(),
 		g.If(m.Why != "" && len(m.Groups) == 0, Notice("warn", g.Text(m.Why))),
 	}
+}
+
+// A Gate is files that a step waits for before its tasks are known, or waited for.
+type Gate struct {
+	Since  time.Time
+	What   string
+	Ends   []GateEnd // when it waits no longer, if it still waits
+	Opened time.Time // zero: it waits
+	Seen   string    // what was there
+}
+
+// A GateEnd is when a step waits no longer, and what becomes of it then.
+type GateEnd struct {
+	At   time.Time
+	Skip bool // it is skipped; else it fails
+}
+
+// waits says what the step or its tasks wait for.
+func (m *StepDetail) waits() g.Node {
+	switch {
+	case m.Gate != nil && m.Gate.Opened.IsZero():
+		return m.Gate.node(m.Now)
+	case m.Waits != "":
+		return Notice("info", h.B(g.Text("Waiting: ")), g.Text(m.Waits))
+	case m.Pools != "":
+		return Notice("info", h.B(g.Text("Tasks wait")), g.Text(" for "+m.Pools+"."))
+	case m.Gate != nil:
+		return m.Gate.node(m.Now)
+	}
+	return nil
+}
+
+func (w *Gate) node(now time.Time) g.Node {
+	if !w.Opened.IsZero() {
+		return h.P(h.Class("dim gate"), g.Text("It waited "), Took(w.Since, w.Opened, now), g.Text(" until it was there: "+w.Seen+"."))
+	}
+	ends := g.Map(w.Ends, func(e GateEnd) g.Node {
+		then := ". It fails if that is not there by "
+		if e.Skip {
+			then = ". It is skipped if that is not there by "
+		}
+		return g.Group{g.Text(then), Moment(e.At)}
+	})
+	return Notice("info", h.B(g.Text("Waiting")), g.Text(" for "+w.What+", "), Took(w.Since, time.Time{}, now), g.Text(" so far"), ends, g.Text("."))
 }
 
 // MostCauses is how many causes of failures are shown.
@@ -150,7 +196,7 @@ func (m *StepDetail) tasks() g.Node {
 	case m.Status.Size < 0 && m.Status.Status.Ended():
 		return Section("tasks-title", "Tasks", nil, Empty("It has no tasks", g.Text(m.Why)))
 	case m.Status.Size < 0:
-		return Section("tasks-title", "Tasks", nil, Empty("Its tasks are not known yet", g.Text(cmp.Or(m.Waits, "They are known once what it needs has run."))))
+		return Section("tasks-title", "Tasks", nil, Empty("Its tasks are not known yet", g.Text(m.unknown())))
 	case m.Status.Size == 0:
 		return Section("tasks-title", "Tasks", nil, Empty("It has no tasks in this run"))
 	}
@@ -162,6 +208,14 @@ func (m *StepDetail) tasks() g.Node {
 	return Section("tasks-title", "Tasks", nil,
 		g.If(m.Status.Size > 1, m.filter(path)), m.chosen(path), table,
 		h.Div(h.Data("table", ""), Paging(path, m.Values, m.Query.Page, TasksPerPage, m.Found)))
+}
+
+// unknown says when the tasks of a step will be known.
+func (m *StepDetail) unknown() string {
+	if m.Gate != nil && m.Gate.Opened.IsZero() {
+		return "They are known once what it waits for is there."
+	}
+	return cmp.Or(m.Waits, "They are known once what it needs has run.")
 }
 
 func (m *StepDetail) filter(path string) g.Node {

@@ -27,3 +27,11 @@ func WorkflowURL(name string) string { return "/workflows/" + url.PathEscape(nam
 
 // ShortID is the end of a run's id, by which a person tells runs from one another.
 func ShortID(id string) string { return "…" + id[max(0, len(id)-6):] }
+
+// SchedulesURL is the path of the page of all schedules.
+const SchedulesURL = "/schedules"
+
+// ScheduleURL is the path of a schedule's page.
+func ScheduleURL(workflow, schedule string) string {
+	return SchedulesURL + "/" + url.PathEscape(workflow) + "/" + url.PathEscape(schedule)
+}

@@ -22,6 +22,8 @@ type Workflow struct {
 	Steps             []GridStep
 	Rows              []RunRow // the newest few, as a list
 	Acts              []Act
+	Schedules         []ScheduleRow // of it
+	Troubles          []FileTrouble // of its files
 }
 
 // A GridRun is a column of the grid.
@@ -57,11 +59,20 @@ func WorkflowView(m *Workflow) *web.View {
 		Title: m.Name, Crumbs: workflowCrumbs(m.Name), Live: true, Scripts: []string{"grid.js"},
 		Regions: []web.Region{
 			{ID: "head", Body: Head(g.Text(m.Name), g.If(m.Description != "", g.Text(m.Description)), m.Acts...)},
+			{ID: "troubles", Body: troubles(m.Troubles)},
 			{ID: "facts", Body: m.facts()},
+			{ID: "schedules", Body: m.schedules()},
 			{ID: "grid", Body: m.grid()},
 			{ID: "runs", Body: m.runs()},
 		},
 	}
+}
+
+func (m *Workflow) schedules() g.Node {
+	if len(m.Schedules) == 0 {
+		return nil
+	}
+	return Section("schedules-title", "Schedules", h.A(h.Href(SchedulesURL), g.Text("All schedules")), scheduleTable(m.Schedules, m.Now))
 }
 
 // took returns how long each run that ended well took, sorted.

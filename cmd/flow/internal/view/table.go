@@ -9,6 +9,7 @@ import (
 type Table struct {
 	Header []string
 	Right  []bool // columns that are aligned to the right; nil: none
+	Whole  []bool // columns that are cut only once the others are as narrow as they get; nil: none
 	Rows   [][]string
 }
 
@@ -37,7 +38,7 @@ func (t *Table) Write(w io.Writer, term Term) error {
 func (t *Table) WriteAligned(w io.Writer, term Term, indent string) error {
 	widths := t.widths()
 	if limit := term.Columns(); limit > 0 && term.TTY {
-		shrink(widths, limit-len(indent))
+		shrink(widths, t.Whole, limit-len(indent))
 	}
 	var out strings.Builder
 	line := func(row []string, mark func(string) string) {
@@ -80,23 +81,32 @@ func (t *Table) widths() []int {
 }
 
 // shrink takes columns from the widest ones until all fit into limit, but leaves each of
-// them what is needed to recognise it.
-func shrink(widths []int, limit int) {
+// them what is needed to recognise it. Those that are to stay whole come last.
+func shrink(widths []int, whole []bool, limit int) {
 	const least = 8
 	total := gap * (len(widths) - 1)
 	for _, w := range widths {
 		total += w
 	}
 	for ; total > limit; total-- {
-		widest := 0
-		for i, w := range widths {
-			if w > widths[widest] {
-				widest = i
-			}
+		widest := widestOf(widths, func(i int) bool { return widths[i] > least && (i >= len(whole) || !whole[i]) })
+		if widest < 0 {
+			widest = widestOf(widths, func(i int) bool { return widths[i] > least })
 		}
-		if len(widths) == 0 || widths[widest] <= least {
+		if widest < 0 {
 			return
 		}
 		widths[widest]--
 	}
+}
+
+// widestOf returns the widest of some columns, the first of several; -1: there are none.
+func widestOf(widths []int, of func(i int) bool) int {
+	widest := -1
+	for i, w := range widths {
+		if of(i) && (widest < 0 || w > widths[widest]) {
+			widest = i
+		}
+	}
+	return widest
 }

@@ -16,6 +16,26 @@ func Clean(s string) string { return clean(s, false) }
 // CleanLines is Clean for text of several lines: newlines stay, and tabs.
 func CleanLines(s string) string { return clean(s, true) }
 
+// Brief puts a text of several lines, as diagnostics are, into one: the title of the first, the
+// place that it is of, and its explanation, without the lines of the file. Other texts are left as
+// their first line.
+func Brief(text string) string {
+	parts := strings.Split(strings.TrimSpace(text), "\n\n")
+	lines := strings.Split(strings.Replace(parts[0], "Error: ", "", 1), "\n")
+	out := lines[0]
+	if len(lines) > 1 && strings.HasPrefix(lines[1], "  on ") {
+		out += " (" + strings.TrimSuffix(strings.TrimPrefix(lines[1], "  on "), ":") + ")"
+	}
+	if len(parts) == 1 {
+		return out
+	}
+	out += ": " + strings.Join(strings.Fields(parts[1]), " ")
+	if all := parts[len(parts)-1]; strings.Contains(all, " errors") && len(parts) > 2 {
+		out += " (" + all + ")"
+	}
+	return out
+}
+
 func clean(s string, lines bool) string {
 	if plain(s) {
 		return s

@@ -292,3 +292,29 @@ func TestFailureBlock(t *testing.T) {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
+
+func TestBrief(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                  "",
+		"run x is not over": "run x is not over",
+		"disk full\nmore":   "disk full",
+		"it cannot be created: Error: No value\n  on a.hcl line 1:\n    1: variable \"x\" {\n\nGive one.\n\n1 error in 1 file\n":                                        "it cannot be created: No value (a.hcl line 1): Give one.",
+		"Error: Missing value\n  on w.hcl line 2, in variable \"pw\":\n    2: variable \"pw\" {\n       ^^^\n\nVariable \"pw\" has\nno default.\n\n1 error in 1 file\n": `Missing value (w.hcl line 2, in variable "pw"): Variable "pw" has no default.`,
+		"Error: One\n\n-var x: none.\n\nError: Two\n\nIt is bad.\n\n2 errors":                                                                                           "One: -var x: none. (2 errors)",
+	} {
+		if got := Brief(text); got != want {
+			t.Errorf("Brief(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestTableWhole(t *testing.T) {
+	t.Parallel()
+	for limit, want := range map[int][]int{100: {20, 30}, 45: {20, 23}, 30: {20, 8}, 25: {15, 8}, 5: {8, 8}} {
+		widths := []int{20, 30}
+		shrink(widths, []bool{true}, limit)
+		if diff := cmp.Diff(want, widths); diff != "" {
+			t.Errorf("in %d columns: %s", limit, diff)
+		}
+	}
+}

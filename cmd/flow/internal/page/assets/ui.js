@@ -88,6 +88,11 @@ function tick() {
     const text = duration((Date.now() - Date.parse(e.dataset.since)) / 1000);
     if (e.textContent !== text) e.textContent = text;
   }
+  for (const e of document.querySelectorAll("[data-until]")) {
+    const s = (Date.parse(e.dataset.until) - Date.now()) / 1000;
+    const text = s > 0 ? "in " + duration(s) : "now";
+    if (e.textContent !== text) e.textContent = text;
+  }
 }
 
 function localTimes() {
@@ -96,7 +101,12 @@ function localTimes() {
     if (isNaN(t)) continue;
     const two = (n) => String(n).padStart(2, "0");
     e.dataset.local = "";
-    e.textContent = `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+    const shown = `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+    e.textContent = shown;
+    if (e.dataset.zoned) { // a slot: only if the clocks of its schedule show another time
+      e.textContent = shown.replace(/:00$/, "");
+      e.parentElement.hidden = shown === e.dataset.zoned;
+    }
   }
 }
 
