@@ -271,6 +271,18 @@ type SlotFilter struct {
 	Limit    int          // at most so many; 0: all
 }
 
+// SlotAt returns the slot of a schedule at a time. engine.ErrNotFound (wrapped) if there is none.
+func (db *DB) SlotAt(ctx context.Context, schedule int64, at time.Time) (Slot, error) {
+	found, err := db.Slots(ctx, SlotFilter{Schedule: schedule, Before: at.Add(time.Millisecond), Limit: 1})
+	if err == nil && (len(found) == 0 || !found[0].Time.Equal(at)) {
+		err = fmt.Errorf("the slot %s: %w", at.UTC().Format(time.RFC3339Nano), engine.ErrNotFound)
+	}
+	if err != nil {
+		return Slot{}, err
+	}
+	return found[0], nil
+}
+
 // Slots returns slots, the latest time first.
 func (db *DB) Slots(ctx context.Context, f SlotFilter) (out []Slot, err error) {
 	w, from := where{}, "slots s"

@@ -146,7 +146,7 @@ func (r *backfillRequest) special() bool {
 func (a *app) backfillPlan(ctx context.Context, db *state.DB, sch *state.Schedule, times []time.Time) error {
 	list := []slotJSON{}
 	for _, at := range times {
-		slot, err := slotAt(ctx, db, sch.ID, at)
+		slot, err := db.SlotAt(ctx, sch.ID, at)
 		if err != nil && !errors.Is(err, engine.ErrNotFound) {
 			return err
 		}

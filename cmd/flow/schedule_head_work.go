@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"flow/cmd/flow/internal/head"
+	"flow/cmd/flow/internal/service"
 	"flow/engine"
 	"flow/engine/schedule"
 	"flow/state"
@@ -199,8 +200,7 @@ func (w *headWork) take(ctx context.Context, s *head.Slot) error {
 	if err != nil {
 		return err
 	}
-	known, err := w.slotAt(ctx, &c, s.Time)
-	if err != nil || known != nil {
+	if _, err := w.db.SlotAt(ctx, c.ID, s.Time); !errors.Is(err, engine.ErrNotFound) {
 		return err // it was delivered before
 	}
 	times, err := schedule.Parse(&c.Spec)
@@ -257,22 +257,7 @@ func (w *headWork) read(ctx context.Context, sum string) error {
 // record is what is known of a schedule.
 func (w *headWork) record(ctx context.Context, c *state.Schedule) (schedule.Record, error) {
 	waiting, active, err := w.db.Record(ctx, c.ID)
-	r := schedule.Record{Since: c.Since, Upto: c.Upto, Off: c.Off()}
-	for _, s := range waiting {
-		r.Waiting = append(r.Waiting, schedule.WaitingSlot{Slot: s.Time, Due: s.Due, Late: s.Late, Manual: s.Kind == state.SlotManual})
-	}
-	for _, a := range active {
-		r.Active = append(r.Active, schedule.ActiveRun{Run: a.Run, Cancelling: a.Cancelling})
-	}
-	return r, err
-}
-
-func (w *headWork) slotAt(ctx context.Context, c *state.Schedule, at time.Time) (*state.Slot, error) {
-	found, err := w.db.Slots(ctx, state.SlotFilter{Schedule: c.ID, Before: at.Add(time.Millisecond), Limit: 1})
-	if err != nil || len(found) == 0 || !found[0].Time.Equal(at) {
-		return nil, err
-	}
-	return &found[0], nil
+	return service.RecordOf(c, waiting, active), err
 }
 
 // start creates the runs that may start now, and asks for the end of those that are in their way.
@@ -427,8 +412,16 @@ func (w *headWork) remember(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if w.mine, err = w.slotAt(ctx, &c, w.slot.Time); err != nil || w.mine == nil || w.mine.Run == "" {
+	slot, err := w.db.SlotAt(ctx, c.ID, w.slot.Time)
+	if errors.Is(err, engine.ErrNotFound) {
+		w.mine = nil
+		return nil
+	}
+	if err != nil {
 		return err
+	}
+	if w.mine = &slot; slot.Run == "" {
+		return nil
 	}
 	w.row, err = w.db.Run(ctx, w.mine.Run)
 	return err

@@ -92,7 +92,7 @@ func (a *app) trigger(ctx context.Context, name string, r *triggerRequest) error
 	}
 	a.say("run %s of %s has begun; %s drives it. Look at it: flow status %[1]s", id, sch.Full(), processOf(&held.Owner))
 	if a.asJSON() {
-		started, err := slotAt(ctx, db, sch.ID, slot.Time)
+		started, err := db.SlotAt(ctx, sch.ID, slot.Time)
 		return errors.Join(err, a.printJSON(slotData(sch.Full(), &started, zoneOf(&sch.Spec))))
 	}
 	_, err = fmt.Fprintln(a.stdout, id)
@@ -206,7 +206,7 @@ func (a *app) untilStarted(ctx context.Context, db *state.DB, sch *state.Schedul
 		}
 		if changed || seen == 0 {
 			seen = now
-			slot, err := slotAt(ctx, db, sch.ID, asked.Time)
+			slot, err := db.SlotAt(ctx, sch.ID, asked.Time)
 			switch {
 			case err != nil:
 				return "", err
@@ -241,7 +241,7 @@ func (a *app) withdraw(ctx context.Context, db *state.DB, sch *state.Schedule, s
 	if err := db.DecideSlots(ctx, nil, sch.ID, time.Time{}, []state.Slot{slot}); err != nil {
 		return "", err
 	}
-	slot, err := slotAt(ctx, db, sch.ID, slot.Time)
+	slot, err := db.SlotAt(ctx, sch.ID, slot.Time)
 	if err != nil || slot.Run != "" {
 		return slot.Run, err
 	}
@@ -267,18 +267,6 @@ func waitsBehind(ctx context.Context, db *state.DB, sch *state.Schedule, at time
 		return fmt.Sprintf("run %s of %s is not over", active[0].Run, sch.Full())
 	}
 	return ""
-}
-
-// slotAt returns the slot of a schedule at a time.
-func slotAt(ctx context.Context, db *state.DB, id int64, at time.Time) (state.Slot, error) {
-	found, err := db.Slots(ctx, state.SlotFilter{Schedule: id, Before: at.Add(time.Millisecond), Limit: 1})
-	if err == nil && (len(found) == 0 || !found[0].Time.Equal(at)) {
-		err = fmt.Errorf("the slot %s: %w", at, engine.ErrNotFound)
-	}
-	if err != nil {
-		return state.Slot{}, err
-	}
-	return found[0], nil
 }
 
 // triggerHere begins the run of a slot, and drives it, in this process.

@@ -226,13 +226,20 @@ func (s *Service) makeRoom(ctx context.Context, p *plan, runs []engine.RunID) er
 
 // recordOf is what is known of a schedule.
 func (s *Service) recordOf(p *plan, waiting []state.Slot, active []state.ActiveRun) schedule.Record {
-	r := schedule.Record{Since: p.Since, Upto: p.Upto, Off: p.Off()}
-	for _, w := range waiting {
-		slot := schedule.WaitingSlot{Slot: w.Time, Due: w.Due, Late: w.Late, Manual: w.Kind == state.SlotManual}
-		if t := s.troubles[keyOf(p.ID, w.Time)]; t != nil {
-			slot.Tried, slot.Problem = t.first, t.text
+	r := RecordOf(&p.Schedule, waiting, active)
+	for i := range waiting {
+		if t := s.troubles[keyOf(p.ID, waiting[i].Time)]; t != nil {
+			r.Waiting[i].Tried, r.Waiting[i].Problem = t.first, t.text
 		}
-		r.Waiting = append(r.Waiting, slot)
+	}
+	return r
+}
+
+// RecordOf is what the state knows of a schedule, as [schedule.Decide] takes it.
+func RecordOf(c *state.Schedule, waiting []state.Slot, active []state.ActiveRun) schedule.Record {
+	r := schedule.Record{Since: c.Since, Upto: c.Upto, Off: c.Off()}
+	for _, w := range waiting {
+		r.Waiting = append(r.Waiting, schedule.WaitingSlot{Slot: w.Time, Due: w.Due, Late: w.Late, Manual: w.Kind == state.SlotManual})
 	}
 	for _, a := range active {
 		r.Active = append(r.Active, schedule.ActiveRun{Run: a.Run, Cancelling: a.Cancelling})
