@@ -38,6 +38,20 @@ func TestWritesTogether(t *testing.T) {
 			})
 		}, broken},
 		{func() error { return db.Append(gone, "c", 1, resumed) }, context.Canceled},
+		{func() error { // what it has folded is forgotten with what it has written
+			rows, err := encodeAll(2, []engine.Event{resumed})
+			if err != nil {
+				return err
+			}
+			return db.write(t.Context(), func(t *tx) error {
+				p, err := db.projection(t, "a", 2, []engine.Event{resumed})
+				if err == nil {
+					err = db.store(t, p, []engine.Event{resumed}, rows)
+				}
+				return errors.Join(err, broken)
+			})
+		}, broken},
+		{func() error { return db.Append(t.Context(), "a", 3, resumed) }, engine.ErrConflict},
 		{func() error { return db.Append(t.Context(), "a", 2, resumed) }, nil},
 	}
 	got := make([]error, len(calls))

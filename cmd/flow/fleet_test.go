@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,7 +26,7 @@ type fleetBench struct {
 	dir   string
 	a     *app
 	db    *state.DB
-	said  syncBuffer        // the log
+	said  lockedWriter      // the log
 	over  chan engine.RunID // runs that have ended
 	o     fleetOptions
 	first time.Duration // setback
@@ -37,29 +35,11 @@ type fleetBench struct {
 	done  chan struct{} // closed when the fleet has stopped
 }
 
-// A syncBuffer keeps what several goroutines write.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
-}
-
 func newFleetBench(t testing.TB) *fleetBench {
 	t.Helper()
 	b := &fleetBench{t: t, dir: t.TempDir(), over: make(chan engine.RunID, 1000), first: 10 * time.Millisecond}
 	b.a = newApp()
-	b.a.stdout, b.a.stderr, b.a.state = &syncBuffer{}, &syncBuffer{}, filepath.Join(b.dir, stateDir, "flow.db")
+	b.a.stdout, b.a.stderr, b.a.state = &lockedWriter{}, &lockedWriter{}, filepath.Join(b.dir, stateDir, "flow.db")
 	db, err := b.a.openState(false)
 	if err != nil {
 		t.Fatal(err)

@@ -51,6 +51,12 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
+func (l *lockedWriter) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.String()
+}
+
 func (r *fakeRun) happens(events ...engine.Event) {
 	r.t.Helper()
 	for i := range events {
@@ -79,11 +85,7 @@ func (r *fakeRun) fails(tasks ...int) {
 	r.happens(engine.Event{Kind: engine.TasksEnded, Step: "align", Job: 1, Tasks: engine.RangesOf(tasks...), Outcome: engine.TaskFailed, ExitCode: &code, Attempts: []int{1}})
 }
 
-func (r *fakeRun) text() string {
-	r.out.mu.Lock()
-	defer r.out.mu.Unlock()
-	return r.out.w.String()
-}
+func (r *fakeRun) text() string { return r.out.String() }
 
 func TestFollowerTellsWhatChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
