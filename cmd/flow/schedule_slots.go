@@ -63,6 +63,16 @@ func timeHint(zone *time.Location) string {
 	return "Write 2026-01-31 for its midnight in " + zone.String() + ", 2026-01-31 08:30, or 2026-01-31T08:30:00Z."
 }
 
+// pastTime is slotTime, of a time that is not to come: a run for a slot to come would leave none for
+// that slot itself.
+func pastTime(text string, zone *time.Location, now time.Time) (time.Time, error) {
+	at, err := slotTime(text, zone)
+	if err == nil && at.After(now) {
+		err = fmt.Errorf("%s is yet to come: the schedule begins its runs itself", slotText(at.In(zone)))
+	}
+	return at, err
+}
+
 // Of a backfill.
 const (
 	mostBackfilled = 10_000 // slots

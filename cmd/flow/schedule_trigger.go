@@ -63,7 +63,7 @@ func (a *app) trigger(ctx context.Context, name string, r *triggerRequest) error
 	slot := state.Slot{Schedule: sch.ID, Time: a.now().UTC().Truncate(time.Millisecond), Kind: state.SlotManual}
 	slot.Due = slot.Time
 	if r.at != "" {
-		if slot.Time, err = slotTime(r.at, zoneOf(&sch.Spec)); err != nil {
+		if slot.Time, err = pastTime(r.at, zoneOf(&sch.Spec), a.now()); err != nil {
 			return errUsage("flow schedule trigger", "-at: %w", err)
 		}
 	}

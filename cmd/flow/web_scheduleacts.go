@@ -171,7 +171,7 @@ func (s *site) askTrigger(ctx context.Context, c *page.Confirm, a *askedSchedule
 	at := a.now.Truncate(time.Second)
 	if in.Value != "" {
 		var err error
-		if at, err = slotTime(in.Value, a.zone); err != nil {
+		if at, err = pastTime(in.Value, a.zone, a.now); err != nil {
 			in.Bad = err.Error()
 		}
 	}
